@@ -1,0 +1,186 @@
+#include "client.h"
+#include "code.h"
+#include "rand.h"
+#include "tool.h"
+
+static const struct column COLUMNS[] = {
+	{ "client_id", "client_id", 0 }, { "client_secret", "client_secret", 0 }, { "name", "client_name", 0 }, { "state", "state", 0 },
+	{ "auth", "token_endpoint_auth_method", 0 }, { "grants", "grant_types", 0 }, { "redirect", "redirect_uris", 0 },
+	{ "post-logout", "post_logout_redirect_uris", 0 }, { "scope", "scope", 0 }, { "id token", "id_token_signed_response_alg", 0 },
+	{ "subject", "subject_type", 0 }, { "profile", "profile", 0 }, { "trusted", "trusted", 0 }, { "added", "created_at", 0 },
+	{ "changed", "updated_at", 0 }, { 0 },
+};
+
+static const struct { const char *word, *method; } METHODS[] = {
+	{ "basic", "client_secret_basic" }, { "post", "client_secret_post" }, { "private-key-jwt", "private_key_jwt" }, { "mtls", NULL }, { "none", "none" },
+};
+
+static err method_of(struct run *r, struct str *method)
+{
+	struct str word = arg_there(r, "--public") ? S("none") : arg_there(r, "--auth") ? arg(r, "--auth") : S("basic");
+	if (arg_there(r, "--public") && arg_there(r, "--auth") && !str_is(arg(r, "--auth"), "none"))
+		return fault(r->a, &BAD_USAGE, "a public client authenticates by none; leave --auth out");
+	for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++) {
+		if (!str_is(word, METHODS[i].word) && (!METHODS[i].method || !str_is(word, METHODS[i].method)))
+			continue;
+		/* RFC 8705 section 2: a certificate of a known authority, or one whose key was registered */
+		*method = METHODS[i].method ? str_of(METHODS[i].method)
+			: arg_there(r, "--tls-subject") ? S("tls_client_auth") : S("self_signed_tls_client_auth");
+		return OK;
+	}
+	return fault(r->a, &BAD_USAGE, "--auth is one of: basic post private-key-jwt mtls none");
+}
+
+/* Names of our own stay within what goes unescaped through URLs, forms and headers. */
+static err id_of(struct run *r, struct str *id)
+{
+	*id = arg_there(r, "--id") ? arg(r, "--id") : rand_id(r->a, r->now_ms);
+	bool good = id->n > 0 && id->n <= 64;
+	for (size_t i = 0; i < id->n; i++)
+		good &= strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", id->p[i]) != NULL;
+	return good ? OK : fault(r->a, &BAD_USAGE, "--id is 1 to 64 of A-Z a-z 0-9 _ -");
+}
+
+/* Option, RFC 7591 name, and whether it is a list there. Those that were not given are left to client_parse. */
+static const struct { const char *option, *member; bool list; } MEMBERS[] = {
+	{ "--name", "client_name", false }, { "--redirect", "redirect_uris", true }, { "--post-logout", "post_logout_redirect_uris", true },
+	{ "--grant", "grant_types", true }, { "--scope", "scope", false }, { "--alg", "id_token_signed_response_alg", false },
+	{ "--profile", "profile", false }, { "--acr", "default_acr_values", true }, { "--subject", "subject_type", false }, { "--sector", "sector", false },
+	{ "--audience", "audiences", true }, { "--uri", "client_uri", false }, { "--tls-subject", "tls_client_auth_subject_dn", false },
+};
+
+static err read_jwks(struct run *r, struct jw *w)
+{
+	struct str text;
+	json_t *jwks;
+	if (!arg_there(r, "--jwks"))
+		return OK;
+	TRY(arg_file(r, "--jwks", JSON_MAX_SIZE, &text));
+	err e = json_read_object(r->a, text, &jwks);
+	if (e.kind)
+		return fault(r->a, &BAD_USAGE, "%s: %s", arg(r, "--jwks").p, e.why);
+	jw_raw(w, "jwks", json_dump(r->a, jwks));
+	return OK;
+}
+
+static err metadata_of(struct run *r, struct str method, struct str secret, struct str *out)
+{
+	struct jw w = jw_new(r->a, JSON_MAX_SIZE);
+	jw_object(&w, NULL);
+	for (size_t i = 0; i < sizeof MEMBERS / sizeof *MEMBERS; i++) {
+		if (!arg_there(r, MEMBERS[i].option))
+			continue;
+		if (MEMBERS[i].list)
+			jw_strs(&w, MEMBERS[i].member, args_all(r, MEMBERS[i].option));
+		else
+			jw_str(&w, MEMBERS[i].member, arg(r, MEMBERS[i].option));
+	}
+	jw_str(&w, "token_endpoint_auth_method", method);
+	TRY(read_jwks(r, &w));
+	if (!str_empty(secret))
+		jw_str(&w, "client_secret_hash", hash_of(r->a, secret));
+	if (arg_there(r, "--trusted"))
+		jw_bool(&w, "trusted", true);
+	if (arg_there(r, "--pkce"))
+		jw_bool(&w, "require_pkce", true);
+	if (arg_there(r, "--bound-tokens"))
+		jw_bool(&w, "tls_client_certificate_bound_access_tokens", true);
+	jw_end(&w);
+	return jw_done(&w, out);
+}
+
+static err add(struct run *r)
+{
+	struct str method, secret = S("");
+	struct client_row row = { .name = arg(r, "--name"), .created_at = r->now, .updated_at = r->now, .version = 1 };
+	struct client parsed;
+	TRY(id_of(r, &row.id));
+	TRY(method_of(r, &method));
+	if (str_starts(method, S("client_secret_")))
+		secret = rand_token(r->a);
+	TRY(metadata_of(r, method, secret, &row.metadata));
+	err e = client_parse(r->a, row.id, row.metadata, &parsed);
+	if (e.kind)
+		return fault(r->a, &BAD_USAGE, "%s", e.why);
+	struct audit ev = audit_by_tool(r, "client.added");
+	ev.client_id = row.id;
+	e = store_client_add(r->house->store, r->a, &row, &ev);
+	if (e.kind == &CONFLICT)
+		return fault(r->a, &CONFLICT, "there is a client %s already; choose another --id, or remove it first", row.id.p);
+	TRY(e);
+
+	json_t *o = json_own(r->a, json_object());
+	json_put(o, "client_id", show_str(row.id));
+	if (!str_empty(secret))
+		json_put(o, "client_secret", show_str(secret));
+	show_one(r, o, COLUMNS);
+	if (!str_empty(secret) && !r->json)
+		fputs("The secret is shown this once; only its hash is kept.\n", stderr);
+	return OK;
+}
+
+static json_t *shown(struct run *r, const struct client_row *row)
+{
+	json_t *meta, *o = json_object();
+	if (!json_read_object(r->a, row->metadata, &meta).kind)
+		json_object_update(o, meta);
+	json_object_del(o, "client_secret_hash");
+	json_put(o, "client_id", show_str(row->id));
+	json_put(o, "client_name", show_str(row->name));
+	json_put(o, "state", json_string(row->disabled_at ? "disabled" : "active"));
+	json_put(o, "created_at", show_time(r, row->created_at));
+	json_put(o, "updated_at", show_time(r, row->updated_at));
+	return o;
+}
+
+static err list(struct run *r)
+{
+	static const struct column LIST[] = { { "ID", "client_id", 36 }, { "NAME", "client_name", 0 }, { "STATE", "state", 8 }, { "ADDED", "created_at", 20 }, { 0 } };
+	enum { PAGE = 200 };
+	json_t *rows = json_own(r->a, json_array());
+	struct str after = S("");
+	for (size_t n = PAGE; n == PAGE;) {
+		struct client_row *page;
+		TRY(store_client_list(r->house->store, r->a, after, PAGE, &page, &n));
+		for (size_t i = 0; i < n; i++)
+			json_array_append_new(rows, shown(r, &page[i]));
+		if (n)
+			after = page[n - 1].id;
+	}
+	show_list(r, rows, LIST);
+	return OK;
+}
+
+static err show(struct run *r)
+{
+	struct client_row *row;
+	TRY(store_client(r->house->store, r->a, arg(r, "ID"), &row));
+	TRY(needs_row(r, row, "client", arg(r, "ID")));
+	show_one(r, json_own(r->a, shown(r, row)), COLUMNS);
+	return OK;
+}
+
+static err drop(struct run *r)
+{
+	bool existed;
+	struct audit ev = audit_by_tool(r, "client.removed");
+	ev.client_id = arg(r, "ID");
+	TRY(store_client_remove(r->house->store, r->a, arg(r, "ID"), &existed, &ev));
+	TRY(needs_row(r, existed ? r : NULL, "client", arg(r, "ID")));
+	json_t *o = json_own(r->a, json_object());
+	json_put(o, "removed", show_str(arg(r, "ID")));
+	show_one(r, o, (const struct column[]){ { "removed", "removed", 0 }, { 0 } });
+	return OK;
+}
+
+const struct command CLIENT_COMMANDS[] = {
+	{ "client", "add",
+	  "--name NAME [--redirect URI]... [--post-logout URI]... [--auth METHOD] [--public] [--jwks FILE] [--tls-subject DN] [--scope WORDS] "
+	  "[--alg ALG] [--grant TYPE]... [--profile NAME] [--acr VALUE]... [--subject TYPE] [--sector HOST] [--audience URI]... [--uri URI] "
+	  "[--pkce] [--bound-tokens] [--trusted] [--id ID]",
+	  "register an application; its secret is printed once", add, NEEDS_SCHEMA },
+	{ "client", "list", "", "all applications", list, NEEDS_SCHEMA },
+	{ "client", "show", "ID", "one application", show, NEEDS_SCHEMA },
+	{ "client", "remove", "ID", "remove an application and end what it was granted", drop, NEEDS_SCHEMA },
+	{ 0 },
+};

@@ -1,0 +1,32 @@
+#pragma once
+#include "err.h"
+#include "str.h"
+#include "hash.h"
+#include "store.h"
+#include "eph.h"
+#include "fetch.h"
+#include "mobile.h"
+#include "http.h"
+#include "keyring.h"
+#include "trust.h"
+
+/* What the provider's rooms share: built by main.c (and by the tests' world), read by all. */
+struct settings;                         /* idp/settings.h */
+
+struct house {
+	const struct settings *conf;
+	struct secrets secrets;
+	struct str issuer;                   /* exact text: iss, discovery, RFC 9207 */
+	struct str origin;                   /* scheme://host[:port] of the issuer */
+	bool secure;                         /* the issuer is https */
+	struct store *store;
+	struct eph *eph;
+	struct fetch *fetch;
+	struct mobile *mobile;               /* NULL when no operator is configured */
+	struct keys *keys;                   /* idp/oidc/keys.h: the keyring, kept fresh */
+	struct anchors *anchors;             /* idp/login/anchors.h: the trust, kept fresh */
+	struct clients *clients;             /* idp/oauth/client.h: parsed registrations */
+	struct statuses *statuses;           /* idp/login/status_of.h: OCSP and CRL answers */
+	struct minted *minted;               /* idp/oauth/access.h: tokens that verified already */
+	epoch (*clock)(void);                /* NULL: the real one */
+};

@@ -1,0 +1,197 @@
+#include "interaction.h"
+#include "audit_of.h"
+#include "code.h"
+#include "rand.h"
+#include "settings.h"
+
+static const char KIND[] = "interaction";
+
+/* One row a member: the same table writes and reads. */
+static const struct member { const char *name; size_t at; enum { TEXT, NUMBER, FLAG } type; } MEMBERS[] = {
+#define M(f, t) { #f, offsetof(struct interaction, f), t }
+	M(browser, TEXT), M(client_id, TEXT), M(redirect_uri, TEXT), M(response_mode, TEXT), M(state, TEXT), M(nonce, TEXT),
+	M(scope, TEXT), M(challenge, TEXT), M(acr_values, TEXT), M(prompt, TEXT), M(login_hint, TEXT), M(claims, TEXT), M(hint_sub, TEXT),
+	M(max_age, NUMBER), M(acr_essential, FLAG), M(created_at, NUMBER), M(login_at, NUMBER), M(consented, TEXT), M(nonce_token, TEXT),
+	M(sim.txn, TEXT), M(sim.msisdn, TEXT), M(sim.number, TEXT), M(sim.hash, TEXT), M(sim.code, TEXT),
+	M(sim.sent_at, NUMBER), M(sim.deadline, NUMBER),
+#undef M
+};
+enum { MEMBERS_N = sizeof MEMBERS / sizeof *MEMBERS };
+
+static err write(struct arena *a, const struct interaction *i, struct str *out)
+{
+	struct jw w = jw_new(a, 32768);
+	jw_object(&w, NULL);
+	for (size_t k = 0; k < MEMBERS_N; k++) {
+		const void *field = (const char *)i + MEMBERS[k].at;
+		switch (MEMBERS[k].type) {
+		case TEXT: jw_opt(&w, MEMBERS[k].name, *(const struct str *)field); break;
+		case NUMBER: jw_int(&w, MEMBERS[k].name, *(const int64_t *)field); break;
+		case FLAG: jw_bool(&w, MEMBERS[k].name, *(const bool *)field); break;
+		}
+	}
+	return jw_done(&w, out);
+}
+
+static err read(struct arena *a, struct str text, struct interaction *i)
+{
+	json_t *o;
+	TRY(json_read_object(a, text, &o));
+	for (size_t k = 0; k < MEMBERS_N; k++) {
+		void *field = (char *)i + MEMBERS[k].at;
+		switch (MEMBERS[k].type) {
+		case TEXT: *(struct str *)field = json_text(o, MEMBERS[k].name); break;
+		case NUMBER: json_int(o, MEMBERS[k].name, field); break;
+		case FLAG: json_bool(o, MEMBERS[k].name, field); break;
+		}
+	}
+	return OK;
+}
+
+struct str interaction_id(struct arena *a) { return rand_token(a); }
+
+static struct str label(struct arena *a, struct str id) { return str_fmt(a, "interaction:%s", id.p); }
+
+/* Four for each attempt at signing in, and a long request counts for several. */
+static err count_begun(struct req *rq, size_t size)
+{
+	enum { WINDOW = 600, FOR_EACH = 4, PIECE = 2048 };
+	int64_t n = 0;
+	TRY(eph_count(rq->house->eph, rq->a, "begun", peer_net(rq), 1 + (int64_t)(size / PIECE), WINDOW, &n));
+	if (n > FOR_EACH * rq->house->conf->attempts_per_address)
+		return fault(rq->a, &TOO_MANY_REQUESTS, "more sign-ins were begun from one address than are allowed");
+	return OK;
+}
+
+err interaction_put(struct req *rq, const struct interaction *i)
+{
+	struct str text;
+	int64_t left = i->created_at + rq->house->conf->interaction_lives - rq->now;
+	if (left <= 0)
+		return fault(rq->a, &INTERACTION_GONE, "the interaction has lived its time");
+	TRY(write(rq->a, i, &text));
+	if (!i->kept)
+		TRY(count_begun(rq, text.n));
+	return eph_put(rq->house->eph, rq->a, KIND, i->id, seal(rq->a, rq->house->secrets.seal, label(rq->a, i->id), text), left);
+}
+
+static struct str named(const struct req *rq)
+{
+	struct str id = form(rq, "i");
+	return id.n ? id : query(rq, "i");
+}
+
+static err open_sealed(struct req *rq, struct str id, struct str sealed, struct interaction **out)
+{
+	struct str text;
+	if (!seal_open(rq->a, rq->house->secrets.seal, label(rq->a, id), sealed, &text))
+		return fault(rq->a, &INTERACTION_GONE, "a stored interaction does not open");
+	struct interaction *i = make(rq->a, struct interaction);
+	i->id = id, i->kept = true;
+	TRY(read(rq->a, text, i));
+
+	/* SEC-18: what was begun in one browser is of no use in another */
+	struct str mark = house_cookie(rq, "browser");
+	if (i->browser.n && (!mark.n || !str_same(i->browser, hash_of(rq->a, mark))))
+		return fault(rq->a, &INTERACTION_GONE, "the interaction belongs to another browser");
+	*out = i;
+	return OK;
+}
+
+static err look(struct req *rq, err (*how)(struct eph *, struct arena *, const char *, struct str, struct str *, bool *), struct interaction **out)
+{
+	struct str id = named(rq), sealed;
+	bool found = false;
+	if (id.n != 43)
+		return fault(rq->a, &INTERACTION_GONE, "no interaction is named");
+	TRY(how(rq->house->eph, rq->a, KIND, id, &sealed, &found));
+	if (!found)
+		return fault(rq->a, &INTERACTION_GONE, "no such interaction");
+	return open_sealed(rq, id, sealed, out);
+}
+
+err interaction_resume(struct req *rq, struct interaction **out) { return look(rq, eph_get, out); }
+
+/* SEC-18, SEC-32: were it anybody's, who prepared it could wait for the login of whomever they sent there. */
+err interaction_get(struct req *rq, struct interaction **out)
+{
+	TRY(interaction_resume(rq, out));
+	return (*out)->browser.n ? OK : fault(rq->a, &INTERACTION_GONE, "no browser has taken the interaction up");
+}
+
+err interaction_take(struct req *rq, struct interaction **out)
+{
+	struct interaction *mine;
+	TRY(interaction_resume(rq, &mine));  /* another browser's must not be taken by asking */
+	return look(rq, eph_take, out);
+}
+
+/* A form's token is bound to the browser and to the interaction. */
+static struct str bound(struct req *rq, struct str id) { return str_fmt(rq->a, "%s.%s", house_cookie(rq, "browser").p, id.p); }
+
+err interaction_post(struct req *rq, struct interaction **out)
+{
+	TRY(interaction_get(rq, out));
+	return form_check(rq, bound(rq, (*out)->id));
+}
+
+void interaction_bind(struct req *rq, struct res *rs, struct interaction *i)
+{
+	struct str mark = house_cookie(rq, "browser");
+	if (mark.n != 43) {
+		mark = rand_token(rq->a);
+		res_cookie(rq, rs, "browser", mark, -1);
+	}
+	i->browser = hash_of(rq->a, mark);
+}
+
+struct str interaction_url(struct req *rq, const struct interaction *i, const char *path)
+{
+	return str_fmt(rq->a, "%s?i=%s", path, i->id.p);
+}
+
+struct str url_origin(struct arena *a, struct str url)
+{
+	const char *p = url.n ? strstr(url.p, "://") : NULL;
+	if (!p)
+		return S("");
+	size_t n = (size_t)(p - url.p) + 3;
+	while (n < url.n && !strchr("/?#", url.p[n]))
+		n++;
+	return str_dup(a, url.p, n);
+}
+
+static void set(json_t *o, const char *name, struct str v)
+{
+	if (v.n)
+		json_object_set_new(o, name, json_stringn(v.p, v.n));
+}
+
+err interaction_page(struct req *rq, struct res *rs, const struct interaction *i, const char *action, json_t **data)
+{
+	json_t *o = json_own(rq->a, json_object()), *app = json_object();
+	json_object_set_new(o, "client", app);
+	if (i->client_id.n) {
+		const struct client *c;
+		TRY(client_find(rq, i->client_id, &c));
+		if (!c)
+			return fault(rq->a, &INTERACTION_GONE, "client %s was removed meanwhile", i->client_id.p);
+		set(app, "name", c->name);
+		set(app, "logo", c->logo_uri);
+		set(app, "uri", c->client_uri);
+		set(app, "policy", c->policy_uri);
+		set(app, "tos", c->tos_uri);
+		rs->form_action = url_origin(rq->a, i->redirect_uri);
+	} else {
+		set(app, "name", rq->house->conf->name);
+	}
+	set(o, "provider", rq->house->conf->name);
+	set(o, "action", str_of(action));
+	set(o, "cancel", S("/login/cancel"));
+	if (rq->house->conf->methods.n > 1 && !str_is(str_of(action), "/login"))
+		set(o, "other", S("/login/other"));
+	set(o, "i", i->id);
+	set(o, "csrf", form_token(rq, bound(rq, i->id)));
+	*data = o;
+	return OK;
+}

@@ -1,0 +1,27 @@
+#pragma once
+#include "house.h"
+
+/* Access tokens: JWTs by RFC 9068, signed ES256, at+jwt. Whoever checks one also asks the store whether it still lives. */
+struct access {
+	struct str jti, sub, client_id, scope, acr, amr, audience; /* scope, amr, audience: words */
+	struct str grant_id;                 /* claim gid; "" for client_credentials */
+	struct str confirm;                  /* "x5t#S256:…" from cnf, or "" */
+	struct str kid;                      /* of the key that signed it */
+	epoch iat, exp, auth_time;
+};
+
+struct tokens;
+err access_mint(struct req *rq, struct tokens *t);    /* fills jti and access */
+/* Ours, whole and in its time. INVALID_TOKEN otherwise; UNAVAILABLE when that cannot be known. */
+err access_read(struct req *rq, struct str token, struct access *out);
+
+/* Tokens that verified before, by their SHA-256: a bounded set that saves the signature check, never the question whether the
+ * token still lives. Safe from any thread. */
+err minted_new(struct arena *a, struct minted **out);
+void minted_free(struct minted *);
+bool minted_look(struct minted *, struct arena *a, const unsigned char hash[32], struct access *out);
+void minted_keep(struct minted *, const unsigned char hash[32], const struct access *, epoch now);
+
+/* RFC 6750: the token of a protected resource, from the Authorization header or a form, by exactly one of the two; verified, bound to
+ * this connection when it is bound at all, alive. grant and person as store_token_live gives them. INVALID_TOKEN, INVALID_REQUEST. */
+err bearer_read(struct req *rq, struct access *out, struct grant_row **grant, struct person_row **person);

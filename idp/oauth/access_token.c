@@ -1,0 +1,142 @@
+#include "oauth.h"
+#include "code.h"
+#include "hash.h"
+#include "jws.h"
+#include "keys.h"
+#include "rand.h"
+#include "settings.h"
+
+enum { MAX_CLAIMS = 8192, CLOCKS_DIFFER = 5 };
+
+/* ---- minting: RFC 9068 section 2 ---------------------------------------------------------------------------- */
+
+/* section 2.2: aud REQUIRED. Ours are always good for userinfo, and for the resource servers that the client is registered for. */
+static void write_audience(struct jw *w, const struct req *rq, const struct client *c)
+{
+	if (!c->audiences.n) {
+		jw_str(w, "aud", rq->house->issuer);
+		return;
+	}
+	jw_array(w, "aud");
+	jw_str(w, NULL, rq->house->issuer);
+	for (size_t i = 0; i < c->audiences.n; i++)
+		jw_str(w, NULL, c->audiences.v[i]);
+	jw_end(w);
+}
+
+/* RFC 7800 section 3.1, RFC 8705 section 3.1: {"x5t#S256":"…"} */
+static void write_confirm(struct jw *w, struct str confirm)
+{
+	const char *colon = confirm.n ? memchr(confirm.p, ':', confirm.n) : NULL;
+	if (!colon)
+		return;
+	char name[32] = { 0 };
+	memcpy(name, confirm.p, (size_t)(colon - confirm.p) < sizeof name ? (size_t)(colon - confirm.p) : sizeof name - 1);
+	jw_object(w, "cnf");
+	jw_str(w, name, (struct str){ colon + 1, confirm.n - (size_t)(colon + 1 - confirm.p) });
+	jw_end(w);
+}
+
+static void write_login(struct jw *w, struct arena *a, const struct grant_row *g)
+{
+	if (str_empty(g->id))
+		return;
+	jw_str(w, "gid", g->id);
+	jw_int(w, "auth_time", g->auth_time);
+	jw_opt(w, "acr", g->acr);
+	if (g->amr.n)
+		jw_strs(w, "amr", str_words(a, g->amr));
+}
+
+err access_mint(struct req *rq, struct tokens *t)
+{
+	struct keyring *ring;
+	struct str claims;
+	struct jw w = jw_new(rq->a, MAX_CLAIMS);
+
+	TRY(keys_now(rq->house, rq->a, &ring));
+	struct signer *signer = keyring_signer(ring, S("ES256"), rq->now);
+	if (!signer)
+		return fault(rq->a, &UNAVAILABLE, "no ES256 key signs now");
+
+	t->jti = rand_id(rq->a, rq->now_ms);
+	jw_object(&w, NULL);
+	jw_str(&w, "iss", rq->house->issuer);
+	write_audience(&w, rq, t->client);
+	jw_str(&w, "sub", t->grant->sub);
+	jw_str(&w, "client_id", t->client->id);
+	jw_int(&w, "iat", rq->now);
+	jw_int(&w, "exp", rq->now + rq->house->conf->access_lives);
+	jw_str(&w, "jti", t->jti);
+	jw_opt(&w, "scope", t->scope);
+	write_login(&w, rq->a, t->grant);
+	write_confirm(&w, t->confirm);
+	jw_end(&w);
+	TRY(jw_done(&w, &claims));
+	return jws_sign(rq->a, signer, S("at+jwt"), claims, &t->access);
+}
+
+/* ---- reading: RFC 9068 section 4 -------------------------------------------------------------------------------- */
+
+static struct str confirm_in(struct arena *a, const json_t *claims)
+{
+	struct str x5t;
+	const json_t *cnf = json_object_get(claims, "cnf");
+	if (!cnf)
+		return S("");
+	/* a binding that we do not know can be met by nobody */
+	return json_str(cnf, "x5t#S256", &x5t) ? str_fmt(a, "x5t#S256:%s", x5t.p) : S("unknown");
+}
+
+static void fill(struct arena *a, const json_t *claims, struct str kid, struct access *out)
+{
+	*out = (struct access){
+		.jti = json_text(claims, "jti"), .sub = json_text(claims, "sub"), .client_id = json_text(claims, "client_id"),
+		.scope = json_text(claims, "scope"), .acr = json_text(claims, "acr"), .grant_id = json_text(claims, "gid"),
+		.amr = strs_join(a, json_strs(a, claims, "amr"), S(" ")), .audience = strs_join(a, json_strs(a, claims, "aud"), S(" ")),
+		.confirm = confirm_in(a, claims), .kid = kid,
+	};
+	json_int(claims, "iat", &out->iat);
+	json_int(claims, "exp", &out->exp);
+	json_int(claims, "auth_time", &out->auth_time);
+}
+
+static err verify(struct req *rq, struct str token, struct access *out)
+{
+	struct jws jws;
+	struct keyring *ring;
+	json_t *claims;
+
+	TRY(jws_read(rq->a, token, &jws));
+	TRY(keys_seek(rq->house, rq->a, jws.kid, &ring));
+	const struct key *key = keyring_key(ring, jws.kid, rq->now);
+	if (!key)
+		return fault(rq->a, &INVALID_TOKEN, "no key of ours is called '%.64s'", jws.kid.p);
+	TRY(jws_verify(rq->a, token, key, S("ES256"), S("at+jwt"), &claims));
+	TRY(jwt_check_times(rq->a, claims, rq->now, CLOCKS_DIFFER, S("iss sub aud exp iat jti client_id")));
+	if (!str_eq(json_text(claims, "iss"), rq->house->issuer))
+		return fault(rq->a, &INVALID_TOKEN, "issued by somebody else");
+	fill(rq->a, claims, jws.kid, out);
+	return OK;
+}
+
+/* A key that was taken out of the ring takes with it what it signed, also what was verified before. */
+static bool still_ours(struct req *rq, const struct access *t)
+{
+	struct keyring *ring;
+	return !keys_now(rq->house, rq->a, &ring).kind && keyring_key(ring, t->kid, rq->now) != NULL;
+}
+
+err access_read(struct req *rq, struct str token, struct access *out)
+{
+	unsigned char hash[SHA256_SIZE];
+	sha256(token.p, token.n, hash);
+	bool seen = minted_look(rq->house->minted, rq->a, hash, out) && still_ours(rq, out);
+	if (!seen)
+		TRY(verify(rq, token, out));
+	if (out->exp <= rq->now)
+		return fault(rq->a, &INVALID_TOKEN, "token %s expired %llds ago", out->jti.p, (long long)(rq->now - out->exp));
+	if (!seen)
+		minted_keep(rq->house->minted, hash, out, rq->now);
+	return OK;
+}

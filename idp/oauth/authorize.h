@@ -1,0 +1,21 @@
+#pragma once
+#include "client.h"
+#include "interaction.h"
+
+/* An authorization request while it is being checked. */
+struct ask {
+	struct req *rq;
+	struct params params;                /* query of a GET, form of a POST */
+	const struct client *client;
+	struct interaction *i;               /* what will be kept of it */
+};
+
+/* One step of the score: a paragraph of a specification. The first two are told to the person, because there is nowhere safe
+ * to send an answer yet; all that come after are told to the application. */
+typedef err check(struct ask *);
+extern check *const CHECKS_BEFORE_REDIRECT[], *const CHECKS[];     /* end with NULL */
+
+handler ep_authorize, ep_continue;
+extern const struct route AUTHORIZE_ROUTES[];
+/* Ends an interaction with a refusal that the application is told: error, state, iss (RFC 6749 section 4.1.2.1, RFC 9207). */
+err answer_refusal(struct req *rq, struct res *rs, const struct interaction *, const struct err_kind *kind);

@@ -1,0 +1,207 @@
+#include "authorize.h"
+#include "oauth.h"
+#include "oidc.h"
+
+/* The checks of an authorization request, in the order in which they are made. Each reads one or two parameters, refuses or
+ * notes what they mean. */
+
+static struct str given(const struct ask *k, const char *name) { return param_of(&k->params, name); }
+static bool there(const struct ask *k, const char *name) { return param_there(&k->params, name); }
+
+static err refuse(const struct ask *k, const struct err_kind *kind, const char *why, struct str what)
+{
+	return fault(k->rq->a, kind, "%s '%.80s'", why, what.p);
+}
+
+/* RFC 6749 section 4.1.1: client_id REQUIRED */
+static err check_client(struct ask *k)
+{
+	struct str id = given(k, "client_id");
+	if (str_empty(id))
+		return refuse(k, &INVALID_REQUEST, "no client_id", id);
+	TRY(client_find(k->rq, id, &k->client));
+	if (!k->client)
+		return refuse(k, &INVALID_REQUEST, "no such client", id);
+	k->i->client_id = k->client->id;
+	return OK;
+}
+
+/* OpenID Connect Core section 3.1.2.1: "This URI MUST exactly match one of the Redirection URI values for the Client
+ * pre-registered". Never parsed; RFC 6749 section 3.1.2.3 lets it be left out when one is registered, OpenID Connect does not. */
+static err check_redirect_uri(struct ask *k)
+{
+	struct str uri = given(k, "redirect_uri");
+	if (str_empty(uri))
+		return refuse(k, &INVALID_REDIRECT_URI, "no redirect_uri from", k->client->id);
+	if (!strs_has(k->client->redirect_uris, uri))
+		return refuse(k, &INVALID_REDIRECT_URI, "unregistered redirect_uri", uri);
+	k->i->redirect_uri = uri;
+	return OK;
+}
+
+/* RFC 6749 section 4.1.1: returned as it came; also with every error below */
+static err check_state(struct ask *k)
+{
+	k->i->state = given(k, "state");
+	k->i->response_mode = str_is(given(k, "response_mode"), "form_post") ? S("form_post") : S("query");
+	return OK;
+}
+
+/* OpenID Connect Core section 6: what is not supported is refused, never ignored */
+static err check_unsupported(struct ask *k)
+{
+	static const struct { const char *name; const struct err_kind *kind; } REFUSED[] = {
+		{ "request", &REQUEST_NOT_SUPPORTED }, { "request_uri", &REQUEST_URI_NOT_SUPPORTED }, { "registration", &REGISTRATION_NOT_SUPPORTED },
+	};
+	for (size_t n = 0; n < sizeof REFUSED / sizeof *REFUSED; n++)
+		if (there(k, REFUSED[n].name))
+			return refuse(k, REFUSED[n].kind, "unsupported parameter", str_of(REFUSED[n].name));
+	return OK;
+}
+
+/* RFC 6749 section 3.1.1 */
+static err check_response_type(struct ask *k)
+{
+	struct str type = given(k, "response_type");
+	if (str_empty(type))
+		return refuse(k, &INVALID_REQUEST, "no response_type from", k->client->id);
+	if (!str_is(type, "code"))
+		return refuse(k, &UNSUPPORTED_RESPONSE_TYPE, "response_type", type);
+	if (!strs_has(k->client->response_types, type) || !strs_has(k->client->grant_types, S("authorization_code")))
+		return refuse(k, &UNAUTHORIZED_CLIENT, "response_type not registered", type);
+	return OK;
+}
+
+/* OAuth 2.0 Multiple Response Types section 2.1, OAuth 2.0 Form Post Response Mode */
+static err check_response_mode(struct ask *k)
+{
+	struct str mode = given(k, "response_mode");
+	if (mode.n && !str_is(mode, "query") && !str_is(mode, "form_post"))
+		return refuse(k, &INVALID_REQUEST, "response_mode", mode);
+	return OK;
+}
+
+/* RFC 6749 section 3.3; OpenID Connect Core section 3.1.2.1: "Scope values used that are not understood by an implementation SHOULD be
+ * ignored". What this client is not registered for is not granted either. */
+static err check_scope(struct ask *k)
+{
+	struct arena *a = k->rq->a;
+	struct strs asked = str_words(a, given(k, "scope")), granted = { .v = make_n(a, struct str, asked.n + 1) };
+	for (size_t n = 0; n < asked.n; n++)
+		if (scope_known(asked.v[n]) && word_in(k->client->scope, asked.v[n]) && !strs_has(granted, asked.v[n]))
+			granted.v[granted.n++] = asked.v[n];
+	if (!granted.n)
+		return refuse(k, &INVALID_SCOPE, "nothing grantable in scope", given(k, "scope"));
+	k->i->scope = strs_join(a, granted, S(" "));
+	return OK;
+}
+
+/* RFC 7636 section 4.3; RFC 9700 section 2.1.1: S256 only */
+static err check_pkce(struct ask *k)
+{
+	struct str challenge = given(k, "code_challenge"), method = given(k, "code_challenge_method");
+	if (str_empty(challenge)) {
+		if (k->client->require_pkce || there(k, "code_challenge_method") || there(k, "code_challenge"))
+			return refuse(k, &INVALID_REQUEST, "no code_challenge from", k->client->id);
+		return OK;
+	}
+	if (!str_is(method, "S256"))
+		return refuse(k, &INVALID_REQUEST, "code_challenge_method", method);
+	if (!pkce_challenge_valid(challenge))
+		return refuse(k, &INVALID_REQUEST, "code_challenge", challenge);
+	k->i->challenge = challenge;
+	return OK;
+}
+
+/* OpenID Connect Core section 3.1.2.1: prompt; "If this parameter contains none with any other value, an error is returned." */
+static err check_prompt(struct ask *k)
+{
+	struct strs words = str_words(k->rq->a, given(k, "prompt"));
+	for (size_t n = 0; n < words.n; n++)
+		if (!word_in(S("none login consent select_account"), words.v[n]) || (str_is(words.v[n], "none") && words.n > 1))
+			return refuse(k, &INVALID_REQUEST, "prompt", given(k, "prompt"));
+	k->i->prompt = strs_join(k->rq->a, words, S(" "));
+	return OK;
+}
+
+static err check_max_age(struct ask *k)
+{
+	struct str age = given(k, "max_age");
+	k->i->max_age = -1;
+	if (there(k, "max_age") && !str_int(age, 0, INT64_C(1000000000), &k->i->max_age))
+		return refuse(k, &INVALID_REQUEST, "max_age", age);
+	return OK;
+}
+
+/* OpenID Connect Core section 5.5; only the shape here, oidc/claims.c reads what is in it */
+static err check_claims(struct ask *k)
+{
+	struct str claims = given(k, "claims");
+	json_t *o;
+	if (str_empty(claims))
+		return OK;
+	if (json_read_object(k->rq->a, claims, &o).kind)
+		return refuse(k, &INVALID_REQUEST, "claims", claims);
+	k->i->claims = claims;
+
+	/* section 5.5.1.1: acr as an essential claim must be met */
+	const json_t *acr = json_object_get(json_object_get(o, "id_token"), "acr");
+	struct strs values = json_strs(k->rq->a, acr, "values");
+	if (!values.n)
+		values = json_strs(k->rq->a, acr, "value");
+	if (values.n) {
+		k->i->acr_values = strs_join(k->rq->a, values, S(" "));
+		json_bool(acr, "essential", &k->i->acr_essential);
+	}
+	return OK;
+}
+
+/* acr_values is voluntary (section 3.1.2.1): what cannot be reached is no error. Without it the client's registered floor holds. */
+static err check_acr(struct ask *k)
+{
+	if (k->i->acr_values.n)
+		return OK;
+	struct str asked = strs_join(k->rq->a, str_words(k->rq->a, given(k, "acr_values")), S(" "));
+	k->i->acr_values = asked.n ? asked : k->client->default_acr_values;
+	return OK;
+}
+
+/* section 3.1.2.1: a hint about whom the answer is expected for; never a proof of anything */
+static err check_hints(struct ask *k)
+{
+	struct str hint = given(k, "id_token_hint");
+	struct id_hint who;
+	k->i->login_hint = given(k, "login_hint").n <= 256 ? given(k, "login_hint") : S("");
+	if (str_empty(hint))
+		return OK;
+	TRY(id_hint_read(k->rq, hint, &who));
+	k->i->hint_sub = who.sub;
+	return OK;
+}
+
+static err check_nonce(struct ask *k)
+{
+	k->i->nonce = given(k, "nonce");
+	return OK;
+}
+
+/* section 3.1.2.1: ui_locales, in order of preference; an unknown one is no error */
+static err check_locales(struct ask *k)
+{
+	struct strs l = str_words(k->rq->a, given(k, "ui_locales"));
+	for (size_t n = 0; n < l.n; n++)
+		for (size_t m = 0; m < 2; m++) {
+			struct str ours = m ? S("en") : S("vi");
+			if (l.v[n].n >= 2 && str_eq_nocase((struct str){ l.v[n].p, 2 }, ours) && (l.v[n].n == 2 || l.v[n].p[2] == '-')) {
+				k->rq->lang = ours;
+				return OK;
+			}
+		}
+	return OK;
+}
+
+check *const CHECKS_BEFORE_REDIRECT[] = { check_client, check_redirect_uri, NULL };
+check *const CHECKS[] = {
+	check_state, check_unsupported, check_response_type, check_response_mode, check_scope, check_pkce, check_prompt,
+	check_max_age, check_claims, check_acr, check_hints, check_nonce, check_locales, NULL,
+};

@@ -1,0 +1,421 @@
+#include "client.h"
+#include "conf.h"
+#include "profile.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* ---- reading a registration ------------------------------------------------------------------------------------- */
+
+enum member { TEXT, TEXTS, FLAG, JWKS, IGNORED };
+
+/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4; the last rows are ours */
+static const struct { const char *name; enum member type; size_t at; } MEMBERS[] = {
+#define AT(f) offsetof(struct client, f)
+	{ "client_name",                     TEXT,    AT(name) },
+	{ "client_uri",                      TEXT,    AT(client_uri) },
+	{ "logo_uri",                        TEXT,    AT(logo_uri) },
+	{ "tos_uri",                         TEXT,    AT(tos_uri) },
+	{ "policy_uri",                      TEXT,    AT(policy_uri) },
+	{ "redirect_uris",                   TEXTS,   AT(redirect_uris) },
+	{ "post_logout_redirect_uris",       TEXTS,   AT(post_logout_redirect_uris) },
+	{ "grant_types",                     TEXTS,   AT(grant_types) },
+	{ "response_types",                  TEXTS,   AT(response_types) },
+	{ "scope",                           TEXT,    AT(scope) },
+	{ "token_endpoint_auth_method",      TEXT,    AT(auth_method) },
+	{ "id_token_signed_response_alg",    TEXT,    AT(id_token_alg) },
+	{ "subject_type",                    TEXT,    AT(subject_type) },
+	{ "require_auth_time",               FLAG,    AT(require_auth_time) },
+	{ "jwks",                            JWKS,    AT(jwks) },
+	{ "tls_client_auth_subject_dn",      TEXT,    AT(tls_subject_dn) },
+	{ "tls_client_certificate_bound_access_tokens", FLAG, AT(cert_bound_tokens) },
+	{ "default_acr_values",              IGNORED, 0 },          /* read below: words */
+	{ "application_type",                IGNORED, 0 },
+	{ "contacts",                        IGNORED, 0 },
+	{ "software_id",                     IGNORED, 0 },
+	{ "software_version",                IGNORED, 0 },
+	{ "client_secret_hash",              TEXT,    AT(secret_hash) },
+	{ "sector",                          TEXT,    AT(sector) },
+	{ "profile",                         TEXT,    AT(profile) },
+	{ "require_pkce",                    FLAG,    AT(require_pkce) },
+	{ "trusted",                         FLAG,    AT(trusted) },
+	{ "audiences",                       TEXTS,   AT(audiences) },
+#undef AT
+};
+enum { MEMBERS_N = sizeof MEMBERS / sizeof *MEMBERS, TEXT_MOST = 2048, TEXTS_MOST = 100 };
+
+static err wrong(struct arena *a, const struct client *c, const char *why, const char *what)
+{
+	return fault(a, &BAD_CONFIG, "client %s: %s '%s'", c->id.p, why, what);
+}
+
+static err unknown_member(struct arena *a, const struct client *c, const char *name)
+{
+	const char *names[MEMBERS_N];
+	for (size_t i = 0; i < MEMBERS_N; i++)
+		names[i] = MEMBERS[i].name;
+	const char *near = nearest_name(name, names, MEMBERS_N);
+	return fault(a, &BAD_CONFIG, "client %s: unknown member '%s'%s%s", c->id.p, name, near ? "; perhaps " : "", near ? near : "");
+}
+
+static err read_texts(struct arena *a, const struct client *c, const json_t *o, const char *name, struct strs *out)
+{
+	const json_t *v = json_object_get(o, name);
+	*out = json_strs(a, o, name);
+	if (!json_is_array(v) || json_array_size(v) != out->n || out->n > TEXTS_MOST)
+		return wrong(a, c, "not an array of strings:", name);
+	for (size_t i = 0; i < out->n; i++) {
+		if (str_empty(out->v[i]) || out->v[i].n > TEXT_MOST)
+			return wrong(a, c, "an empty or over-long string in", name);
+		out->v[i] = str_copy(a, out->v[i]);
+	}
+	return OK;
+}
+
+static err read_member(struct arena *a, struct client *c, const json_t *o, size_t i)
+{
+	void *at = (char *)c + MEMBERS[i].at;
+	const char *name = MEMBERS[i].name;
+	struct str text;
+	switch (MEMBERS[i].type) {
+	case TEXT:
+		if (!json_str(o, name, &text) || text.n > TEXT_MOST)
+			return wrong(a, c, "not a string, or too long:", name);
+		*(struct str *)at = str_copy(a, text);
+		return OK;
+	case TEXTS:
+		return read_texts(a, c, o, name, at);
+	case FLAG:
+		return json_bool(o, name, at) ? OK : wrong(a, c, "not true or false:", name);
+	case JWKS:
+		return key_set_read(a, json_object_get(o, name), at);
+	case IGNORED:
+		break;
+	}
+	return OK;
+}
+
+static err read_members(struct arena *a, struct client *c, json_t *o)
+{
+	const char *name;
+	json_t *v;
+	json_object_foreach(o, name, v) {
+		size_t i = 0;
+		while (i < MEMBERS_N && strcmp(MEMBERS[i].name, name) != 0)
+			i++;
+		if (i == MEMBERS_N)
+			return unknown_member(a, c, name);
+		err e = read_member(a, c, o, i);
+		if (e.kind)
+			return e.kind == &BAD_CONFIG ? e : fault(a, &BAD_CONFIG, "client %s: %s: %s", c->id.p, name, e.why);
+	}
+	if (json_object_get(o, "default_acr_values")) {
+		struct strs l;
+		TRY(read_texts(a, c, o, "default_acr_values", &l));
+		c->default_acr_values = strs_join(a, l, S(" "));
+	}
+	return OK;
+}
+
+/* ---- what must hold -------------------------------------------------------------------------------------------------- */
+
+static struct str host_of(struct arena *a, struct str uri)
+{
+	const char *slashes = strstr(uri.p, "://");
+	const char *host = slashes ? slashes + 3 : uri.p;
+	return str_lower(a, str_dup(a, host, strcspn(host, "/?#")));
+}
+
+static bool is_loopback(struct str host)
+{
+	static const char *const LOOPBACK[] = { "localhost", "127.0.0.1", "[::1]" };
+	for (size_t i = 0; i < sizeof LOOPBACK / sizeof *LOOPBACK; i++)
+		if (str_starts(host, str_of(LOOPBACK[i])) && (host.p[strlen(LOOPBACK[i])] == 0 || host.p[strlen(LOOPBACK[i])] == ':'))
+			return true;
+	return false;
+}
+
+/* RFC 6749 section 3.1.2: absolute, without a fragment. RFC 8252 sections 7.1 and 7.3: plain http on the loopback address only, own
+ * schemes only with a dot in them. */
+static bool uri_fit(struct arena *a, struct str uri)
+{
+	if (!str_printable(uri) || strpbrk(uri.p, " #\\\"<>"))
+		return false;
+	if (str_starts(uri, S("https://")))
+		return host_of(a, uri).n > 0 && !memchr(host_of(a, uri).p, '@', host_of(a, uri).n);
+	if (str_starts(uri, S("http://")))
+		return is_loopback(host_of(a, uri));
+	size_t scheme = strcspn(uri.p, ":");
+	return uri.p[scheme] == ':' && memchr(uri.p, '.', scheme) != NULL;
+}
+
+static err check_uris(struct arena *a, const struct client *c)
+{
+	const struct strs *lists[] = { &c->redirect_uris, &c->post_logout_redirect_uris };
+	for (size_t n = 0; n < 2; n++)
+		for (size_t i = 0; i < lists[n]->n; i++)
+			if (!uri_fit(a, lists[n]->v[i]))
+				return wrong(a, c, "not a usable URI:", lists[n]->v[i].p);
+	if (strs_has(c->grant_types, S("authorization_code")) && !c->redirect_uris.n)
+		return wrong(a, c, "needs redirect_uris for", "authorization_code");
+	return OK;
+}
+
+static err check_words(struct arena *a, const struct client *c, const char *what, struct strs l, struct str allowed)
+{
+	for (size_t i = 0; i < l.n; i++)
+		if (!word_in(allowed, l.v[i]))
+			return fault(a, &BAD_CONFIG, "client %s: %s '%s' is not in profile %s", c->id.p, what, l.v[i].p, c->profile.p);
+	return OK;
+}
+
+static err check_method(struct arena *a, const struct client *c)
+{
+	bool by_secret = str_starts(c->auth_method, S("client_secret_")), public = str_is(c->auth_method, "none");
+	bool by_key = str_is(c->auth_method, "private_key_jwt") || str_is(c->auth_method, "self_signed_tls_client_auth");
+	if (by_secret && c->secret_hash.n != 43)
+		return wrong(a, c, "needs a client_secret_hash for", c->auth_method.p);
+	if (!by_secret && c->secret_hash.n)
+		return wrong(a, c, "has a secret that is not used by", c->auth_method.p);
+	if (by_key && !c->jwks.n)
+		return wrong(a, c, "needs a usable key in jwks for", c->auth_method.p);
+	if (str_is(c->auth_method, "tls_client_auth") && str_empty(c->tls_subject_dn))
+		return wrong(a, c, "needs a tls_client_auth_subject_dn for", c->auth_method.p);
+	/* RFC 6749 section 4.4: client_credentials MUST only be used by confidential clients */
+	if (public && strs_has(c->grant_types, S("client_credentials")))
+		return wrong(a, c, "a public client may not use", "client_credentials");
+	return OK;
+}
+
+/* OpenID Connect Core section 8.1: one host for all redirect URIs, or a sector that is named */
+static err find_sector(struct arena *a, struct client *c)
+{
+	if (str_is(c->subject_type, "public") || c->sector.n || !c->redirect_uris.n) {
+		if (str_empty(c->sector))
+			c->sector = c->id;
+		return OK;
+	}
+	c->sector = host_of(a, c->redirect_uris.v[0]);
+	for (size_t i = 1; i < c->redirect_uris.n; i++)
+		if (!str_eq(host_of(a, c->redirect_uris.v[i]), c->sector))
+			return wrong(a, c, "redirect_uris on several hosts need a", "sector");
+	return OK;
+}
+
+static err check(struct arena *a, struct client *c)
+{
+	struct strs method = { &c->auth_method, 1 }, alg = { &c->id_token_alg, 1 };
+	const struct profile *p = c->rules;
+	TRY(check_words(a, c, "token_endpoint_auth_method", method, p->auth_methods));
+	TRY(check_words(a, c, "id_token_signed_response_alg", alg, p->id_token_algs));
+	TRY(check_words(a, c, "grant_type", c->grant_types, p->grant_types));
+	TRY(check_words(a, c, "response_type", c->response_types, p->response_types));
+	if (!str_is(c->subject_type, "pairwise") && !str_is(c->subject_type, "public"))
+		return wrong(a, c, "no such subject_type:", c->subject_type.p);
+	TRY(check_uris(a, c));
+	TRY(check_method(a, c));
+	return find_sector(a, c);
+}
+
+static struct strs one(struct arena *a, struct str s)
+{
+	struct strs l = { make(a, struct str), 1 };
+	*l.v = s;
+	return l;
+}
+
+err client_parse(struct arena *a, struct str id, struct str metadata, struct client *out)
+{
+	json_t *o;
+	*out = (struct client){
+		.id = str_copy(a, id), .name = str_copy(a, id), .client_uri = S(""), .logo_uri = S(""), .tos_uri = S(""), .policy_uri = S(""),
+		.grant_types = one(a, S("authorization_code")), .response_types = one(a, S("code")), .scope = S("openid"),
+		.auth_method = S("client_secret_basic"), .secret_hash = S(""), .tls_subject_dn = S(""), .id_token_alg = S("RS256"),
+		.subject_type = S("pairwise"), .sector = S(""), .default_acr_values = S(""), .profile = S(""),
+	};
+	err e = json_read_object(a, metadata, &o);
+	if (e.kind)
+		return fault(a, &BAD_CONFIG, "client %s: %s", out->id.p, e.why);
+	TRY(read_members(a, out, o));
+	out->rules = profile_of(out->profile);
+	if (!out->rules)
+		return wrong(a, out, "no such profile:", out->profile.p);
+	out->profile = out->rules->name;
+	bool public = str_is(out->auth_method, "none");
+	out->require_pkce |= public || out->rules->pkce;
+	out->rotate_refresh = public || out->rules->rotate_refresh;
+	out->cert_bound_tokens |= out->rules->bound_tokens;
+	return check(a, out);
+}
+
+/* ---- the cache ------------------------------------------------------------------------------------------------------------ */
+
+enum { FRESH = 3, SETS = 256, WAYS = 4 };
+
+/* client NULL: the store was asked, and there is none. A stranger's guesses are kept too, so that they take no longer than a
+ * known name with a wrong secret; they push out one another first. */
+struct entry {
+	struct arena *a;                     /* of client; NULL when there is none */
+	struct str id;                       /* in the same block */
+	struct client *client;
+	int64_t version;
+	epoch read_at;
+	atomic_int refs;
+};
+struct clients { pthread_mutex_t lock; struct entry *at[SETS][WAYS]; };
+
+err clients_new(struct arena *a, struct clients **out)
+{
+	*out = calloc(1, sizeof **out);
+	if (!*out)
+		return fault(a, &SERVER_ERROR, "no memory for the clients");
+	pthread_mutex_init(&(*out)->lock, NULL);
+	return OK;
+}
+
+static void drop(void *p)
+{
+	struct entry *e = p;
+	if (!e || atomic_fetch_sub(&e->refs, 1) != 1)
+		return;
+	arena_free(e->a);
+	free(e);
+}
+
+void clients_free(struct clients *l)
+{
+	if (!l)
+		return;
+	for (size_t s = 0; s < SETS; s++)
+		for (size_t w = 0; w < WAYS; w++)
+			drop(l->at[s][w]);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+/* FNV-1a; which set a name falls into is no secret. */
+static size_t set_of(struct str id)
+{
+	uint32_t h = 2166136261u;
+	for (size_t i = 0; i < id.n; i++)
+		h = (h ^ (unsigned char)id.p[i]) * 16777619u;
+	return h % SETS;
+}
+
+static struct entry **find(struct clients *l, struct str id)
+{
+	struct entry **set = l->at[set_of(id)];
+	for (size_t w = 0; w < WAYS; w++)
+		if (set[w] && str_eq(set[w]->id, id))
+			return &set[w];
+	return NULL;
+}
+
+static struct entry **room_for(struct clients *l, struct str id)
+{
+	struct entry **set = l->at[set_of(id)], **worst = find(l, id);
+	for (size_t w = 0; w < WAYS && !worst; w++)
+		if (!set[w])
+			worst = &set[w];
+	if (worst)
+		return worst;
+	worst = &set[0];
+	for (size_t w = 1; w < WAYS; w++) {
+		bool stranger = !set[w]->client, before = !(*worst)->client;
+		if (stranger != before ? stranger : set[w]->read_at < (*worst)->read_at)
+			worst = &set[w];
+	}
+	return worst;
+}
+
+static struct entry *look(struct clients *l, struct str id, bool fresh, epoch now)
+{
+	struct entry *e = NULL;
+	pthread_mutex_lock(&l->lock);
+	struct entry **at = find(l, id);
+	if (at && (!fresh || (now >= (*at)->read_at && now < (*at)->read_at + FRESH))) {
+		e = *at;
+		atomic_fetch_add(&e->refs, 1);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return e;
+}
+
+static void keep(struct clients *l, struct entry *e)
+{
+	pthread_mutex_lock(&l->lock);
+	struct entry **at = room_for(l, e->id), *old = *at;
+	atomic_fetch_add(&e->refs, 1);
+	*at = e;
+	pthread_mutex_unlock(&l->lock);
+	drop(old);
+}
+
+void client_forget(struct clients *l, struct str id)
+{
+	pthread_mutex_lock(&l->lock);
+	struct entry **at = find(l, id), *old = at ? *at : NULL;
+	if (at)
+		*at = NULL;
+	pthread_mutex_unlock(&l->lock);
+	drop(old);
+}
+
+static err entry_new(struct req *rq, struct str id, const struct client_row *row, struct entry **out)
+{
+	struct entry *e = calloc(1, sizeof *e + id.n + 1);
+	if (!e)
+		return fault(rq->a, &SERVER_ERROR, "no memory for a client");
+	*e = (struct entry){ .id = { memcpy(e + 1, id.p, id.n), id.n }, .version = row ? row->version : 0, .read_at = rq->now };
+	atomic_init(&e->refs, 1);
+	arena_defer(rq->a, drop, e);
+	if (row && !row->disabled_at) {
+		e->a = arena_new();
+		e->client = make(e->a, struct client);
+		err why = client_parse(e->a, id, row->metadata, e->client);
+		if (why.kind)
+			return fault(rq->a, &SERVER_ERROR, "%s", why.why);
+		if (row->name.n)
+			e->client->name = str_copy(e->a, row->name);
+	}
+	*out = e;
+	return OK;
+}
+
+/* Unchanged since it was read: it need not be parsed again. */
+static bool renewed(struct clients *l, struct entry *e, const struct client_row *row, epoch now)
+{
+	if (!e || !row || e->version != row->version || !e->client != (row->disabled_at != 0))
+		return false;
+	pthread_mutex_lock(&l->lock);
+	e->read_at = now;
+	pthread_mutex_unlock(&l->lock);
+	return true;
+}
+
+err client_find(struct req *rq, struct str id, const struct client **out)
+{
+	struct clients *l = rq->house->clients;
+	struct client_row *row;
+	*out = NULL;
+	if (str_empty(id) || id.n > 255)
+		return OK;
+	struct entry *e = look(l, id, true, rq->now);
+	if (!e) {
+		struct entry *stale = look(l, id, false, 0);
+		if (stale)
+			arena_defer(rq->a, drop, stale);
+		TRY(store_client(rq->house->store, rq->a, id, &row));
+		if (renewed(l, stale, row, rq->now)) {
+			*out = stale->client;
+			return OK;
+		}
+		TRY(entry_new(rq, id, row, &e));
+		keep(l, e);
+		*out = e->client;
+		return OK;
+	}
+	arena_defer(rq->a, drop, e);
+	*out = e->client;
+	return OK;
+}

@@ -1,0 +1,37 @@
+#pragma once
+#include "house.h"
+#include "key.h"
+
+/* A registered application, parsed once from its stored metadata (RFC 7591 section 2 names, JSON) and then only read. Reference-counted
+ * behind the cache; what client_find gives lives as long as the request. */
+struct client {
+	struct str id, name, client_uri, logo_uri, tos_uri, policy_uri;
+	struct strs redirect_uris, post_logout_redirect_uris, grant_types, response_types;
+	struct str scope;                    /* what it may ask for, words */
+	struct str auth_method;              /* token_endpoint_auth_method: client_secret_basic client_secret_post private_key_jwt
+	                                        tls_client_auth self_signed_tls_client_auth none */
+	struct str secret_hash;              /* hash_of(secret); "" when it has none */
+	struct str tls_subject_dn;           /* tls_client_auth_subject_dn, RFC 4514 */
+	struct key_set jwks;
+	struct str id_token_alg;             /* RS256 unless registered otherwise */
+	struct str subject_type;             /* "pairwise" or "public" */
+	struct str sector;                   /* host that pairwise subjects are made for */
+	struct str default_acr_values;       /* words; a floor when the request names none */
+	struct str profile;                  /* policies/profile.h: "oidc-basic-2026", … */
+	bool require_pkce;                   /* always for public clients */
+	bool trusted;                        /* the operator's own: no consent page */
+	bool cert_bound_tokens;              /* tls_client_certificate_bound_access_tokens, RFC 8705 section 3 */
+	bool rotate_refresh;
+	bool require_auth_time;              /* OpenID Connect Registration section 2 */
+	struct strs audiences;               /* ids of the resource servers that its access tokens are also for; ours: "audiences" */
+	const struct profile *rules;         /* the row that `profile` names */
+};
+
+/* NULL when there is no such client or it is disabled. Kept for at most client_cache seconds, so that a change elsewhere is seen. */
+err client_find(struct req *rq, struct str id, const struct client **out);
+/* From stored metadata; BAD_CONFIG with what is wrong. Also used by `motid client add` before it stores. */
+err client_parse(struct arena *a, struct str id, struct str metadata, struct client *out);
+/* Forgets the cached one: after a change made by this process. */
+void client_forget(struct clients *, struct str id);
+err clients_new(struct arena *a, struct clients **out);
+void clients_free(struct clients *);

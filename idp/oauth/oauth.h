@@ -1,0 +1,50 @@
+#pragma once
+#include "access.h"
+#include "client.h"
+
+/* What the endpoints of this room share, and what the authorization endpoint needs of it. */
+
+/* ---- proof key for code exchange: RFC 7636, S256 only ---- */
+bool pkce_challenge_valid(struct str challenge);      /* 43 base64url characters that spell 32 bytes */
+/* INVALID_GRANT unless the verifier is the one; also when there is a verifier without a challenge (RFC 9700 section 4.8.2). */
+err pkce_verify(struct arena *a, struct str challenge, struct str verifier);
+
+/* ---- who asks ---- */
+/* The client that proved itself by the one method that it is registered for; a public one by its name alone. INVALID_CLIENT, or
+ * INVALID_REQUEST for two methods at once. */
+err client_authenticate(struct req *rq, const struct client **out);
+/* "x5t#S256:…" of the certificate of this connection, "" when there is none (RFC 8705 section 3.1). */
+struct str confirm_of(struct req *rq);
+
+/* ---- codes ---- */
+/* Makes the grant's id and a code for it, and stores both with the audit event: when it returns OK the code may leave. */
+err code_issue(struct req *rq, const struct client *client, struct grant_row *grant, struct str redirect_uri, struct str challenge,
+               struct str *code);
+
+/* ---- tokens ---- */
+/* What one answer of the token endpoint gives. Minted first, then committed by the store together with its audit row, then
+ * answered: a signer that fails spends nothing, and nothing leaves that has no row. */
+struct tokens {
+	const struct client *client;
+	const struct grant_row *grant;       /* for client_credentials one without id, person and session */
+	struct str scope;                    /* of the access token */
+	struct str confirm;                  /* what it is bound to, or "" */
+	struct str refresh;                  /* to be given with it, or "" */
+	bool first;                          /* from the code: the ID token carries the nonce */
+	struct str jti, access, id_token;    /* made by tokens_mint */
+};
+err tokens_mint(struct req *rq, struct tokens *t);
+struct audit tokens_audit(struct req *rq, const struct tokens *t, const char *grant_type);
+err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t);
+/* INVALID_REQUEST when the client's tokens must be bound and there is nothing to bind them to. */
+err tokens_bind(struct req *rq, const struct client *client, struct str *confirm);
+
+typedef err grant_type(struct req *rq, struct res *rs, const struct client *client);
+grant_type grant_code, grant_refresh, grant_client;
+const struct str *grant_type_names(void);             /* of the table that the token endpoint reads; ends with an empty one */
+
+/* Ends everything that came of a grant, because one of its secrets came twice; the error that the caller then returns. */
+err grant_betrayed(struct req *rq, const struct grant_row *grant, const char *what);
+
+handler ep_token, ep_introspect, ep_revoke;
+extern const struct route OAUTH_ROUTES[];

@@ -1,0 +1,129 @@
+#include "oauth.h"
+#include "oidc.h"
+#include "assurance.h"
+#include "profile.h"
+#include "settings.h"
+
+/* OpenID Connect Discovery section 3, RFC 8414 section 2: printed from the tables that the checks read. */
+
+#define COLUMN(c) offsetof(struct profile, c)
+
+static struct strs list(const struct str *words)
+{
+	struct strs l = { .v = (struct str *)(uintptr_t)words };     /* only read */
+	while (words[l.n].n)
+		l.n++;
+	return l;
+}
+
+static void endpoint(struct jw *w, const struct req *rq, struct str base, const char *name, const char *path)
+{
+	jw_str(w, name, str_fmt(rq->a, "%s%s", base.p, path));
+}
+
+/* RFC 8705 section 5: where the connection asks for a certificate */
+static void endpoints_with_certificate(struct jw *w, const struct req *rq)
+{
+	struct str base = rq->house->conf->cert_host;
+	if (str_empty(base))
+		return;
+	jw_object(w, "mtls_endpoint_aliases");
+	endpoint(w, rq, base, "token_endpoint", "/token");
+	endpoint(w, rq, base, "revocation_endpoint", "/revoke");
+	endpoint(w, rq, base, "introspection_endpoint", "/introspect");
+	endpoint(w, rq, base, "userinfo_endpoint", "/userinfo");
+	jw_end(w);
+}
+
+static void endpoints(struct jw *w, const struct req *rq)
+{
+	struct str base = rq->house->issuer;
+	endpoint(w, rq, base, "authorization_endpoint", "/authorize");
+	endpoint(w, rq, base, "token_endpoint", "/token");
+	endpoint(w, rq, base, "userinfo_endpoint", "/userinfo");
+	endpoint(w, rq, base, "jwks_uri", "/.well-known/jwks.json");
+	endpoint(w, rq, base, "introspection_endpoint", "/introspect");
+	endpoint(w, rq, base, "revocation_endpoint", "/revoke");
+	endpoint(w, rq, base, "end_session_endpoint", "/logout");
+	endpoints_with_certificate(w, rq);
+}
+
+static bool by_certificate(struct str method) { return str_ends(method, S("tls_client_auth")); }
+
+/* Ways by certificate work only where certificates can arrive. */
+static struct strs auth_methods(const struct req *rq, bool also_public)
+{
+	struct strs all = profiles_words(rq->a, COLUMN(auth_methods)), l = { .v = make_n(rq->a, struct str, all.n + 1) };
+	for (size_t i = 0; i < all.n; i++)
+		if ((also_public || !str_is(all.v[i], "none")) && (rq->house->conf->certified.n || !by_certificate(all.v[i])))
+			l.v[l.n++] = all.v[i];
+	return l;
+}
+
+static void authentication(struct jw *w, const struct req *rq)
+{
+	static const struct { const char *methods, *algs; bool also_public; } AT[] = {
+		{ "token_endpoint_auth_methods_supported",         "token_endpoint_auth_signing_alg_values_supported",         true },
+		{ "introspection_endpoint_auth_methods_supported", "introspection_endpoint_auth_signing_alg_values_supported", false },
+		{ "revocation_endpoint_auth_methods_supported",    "revocation_endpoint_auth_signing_alg_values_supported",    true },
+	};
+	for (size_t i = 0; i < sizeof AT / sizeof *AT; i++) {
+		jw_strs(w, AT[i].methods, auth_methods(rq, AT[i].also_public));
+		jw_strs(w, AT[i].algs, profiles_words(rq->a, COLUMN(assertion_algs)));
+	}
+	jw_bool(w, "tls_client_certificate_bound_access_tokens", rq->house->conf->certified.n > 0);
+}
+
+static void requests(struct jw *w, const struct req *rq)
+{
+	jw_strs(w, "scopes_supported", list(scopes_all()));
+	jw_strs(w, "response_types_supported", profiles_words(rq->a, COLUMN(response_types)));
+	jw_strs(w, "response_modes_supported", profiles_words(rq->a, COLUMN(response_modes)));
+	jw_strs(w, "grant_types_supported", list(grant_type_names()));
+	jw_strs(w, "code_challenge_methods_supported", (struct strs){ &S("S256"), 1 });
+	jw_strs(w, "prompt_values_supported", str_words(rq->a, S("none login consent select_account")));
+	jw_strs(w, "acr_values_supported", acr_offered(rq->a, rq->house->conf->methods));
+	jw_strs(w, "display_values_supported", (struct strs){ &S("page"), 1 });
+	jw_strs(w, "ui_locales_supported", str_words(rq->a, S("vi en")));
+	jw_bool(w, "claims_parameter_supported", true);
+	jw_bool(w, "request_parameter_supported", false);
+	jw_bool(w, "request_uri_parameter_supported", false);
+	jw_bool(w, "authorization_response_iss_parameter_supported", true);
+}
+
+static void answers(struct jw *w, const struct req *rq)
+{
+	jw_strs(w, "subject_types_supported", str_words(rq->a, S("pairwise public")));
+	jw_strs(w, "id_token_signing_alg_values_supported", profiles_words(rq->a, COLUMN(id_token_algs)));
+	jw_strs(w, "claim_types_supported", (struct strs){ &S("normal"), 1 });
+	jw_array(w, "claims_supported");
+	claims_names(w);
+	jw_end(w);
+}
+
+/* GET /.well-known/openid-configuration, /.well-known/oauth-authorization-server */
+err ep_discovery(struct req *rq, struct res *rs)
+{
+	struct str json;
+	struct jw w = jw_new(rq->a, 16 * 1024);
+	jw_object(&w, NULL);
+	jw_str(&w, "issuer", rq->house->issuer);
+	endpoints(&w, rq);
+	requests(&w, rq);
+	authentication(&w, rq);
+	answers(&w, rq);
+	jw_end(&w);
+	TRY(jw_done(&w, &json));
+	res_json(rs, 200, json);
+	res_header(rq, rs, "Cache-Control", S("public, max-age=3600"));
+	return OK;
+}
+
+const struct route OIDC_ROUTES[] = {
+	{ "GET",  "/.well-known/openid-configuration",       ep_discovery, FAULTS_JSON,   CORS_ANY | INLINE },
+	{ "GET",  "/.well-known/oauth-authorization-server", ep_discovery, FAULTS_JSON,   CORS_ANY | INLINE },
+	{ "GET",  "/.well-known/jwks.json",                  ep_jwks,      FAULTS_JSON,   CORS_ANY | INLINE },
+	{ "GET",  "/userinfo",                               ep_userinfo,  FAULTS_BEARER, CORS_CLIENTS },
+	{ "POST", "/userinfo",                               ep_userinfo,  FAULTS_BEARER, CORS_CLIENTS },
+	{ 0 },
+};

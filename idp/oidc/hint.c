@@ -1,0 +1,32 @@
+#include "oidc.h"
+#include "jws.h"
+#include "keys.h"
+
+static err refused(struct req *rq, const char *why) { return fault(rq->a, &INVALID_REQUEST, "id_token_hint: %s", why); }
+
+/* Access and logout tokens are signed by the same keys: what is not an ID token is none, whatever it claims (RFC 8725 section 3.11). */
+static bool is_id_token(struct str typ) { return str_empty(typ) || str_eq_nocase(typ, S("JWT")); }
+
+err id_hint_read(struct req *rq, struct str token, struct id_hint *out)
+{
+	struct jws jws;
+	struct keyring *ring;
+	json_t *claims;
+	*out = (struct id_hint){ 0 };
+	err e = jws_read(rq->a, token, &jws);
+	if (e.kind)
+		return refused(rq, e.why);
+	if (!is_id_token(jws.typ))
+		return refused(rq, "not an ID token");
+	TRY(keys_seek(rq->house, rq->a, jws.kid, &ring));
+	const struct key *key = keyring_key(ring, jws.kid, rq->now);
+	if (!key)
+		return refused(rq, "no key of ours");
+	e = jws_verify(rq->a, token, key, S("RS256 ES256"), S(""), &claims);
+	if (e.kind)
+		return refused(rq, e.why);
+	if (!str_eq(json_text(claims, "iss"), rq->house->issuer))
+		return refused(rq, "issued by somebody else");
+	*out = (struct id_hint){ .client_id = json_text(claims, "aud"), .sub = json_text(claims, "sub"), .sid = json_text(claims, "sid") };
+	return out->client_id.n && out->sub.n ? OK : refused(rq, "without aud or sub");
+}

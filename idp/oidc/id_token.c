@@ -1,0 +1,63 @@
+#include "oauth.h"
+#include "oidc.h"
+#include "code.h"
+#include "hash.h"
+#include "jws.h"
+#include "keys.h"
+#include "settings.h"
+
+enum { MAX_CLAIMS = 16 * 1024 };
+
+/* OpenID Connect Core section 3.1.3.6: the left half of the hash; RS256 and ES256 both hash with SHA-256 */
+static struct str at_hash(struct arena *a, struct str token)
+{
+	unsigned char hash[SHA256_SIZE];
+	sha256(token.p, token.n, hash);
+	return b64url(a, (struct bytes){ hash, SHA256_SIZE / 2 });
+}
+
+/* section 2: auth_time "when a max_age request is made or when auth_time is requested as an Essential Claim"; or by registration */
+static bool auth_time_wanted(struct req *rq, const struct tokens *t)
+{
+	json_t *claims;
+	if (t->grant->auth_time_asked || t->client->require_auth_time)
+		return true;
+	if (str_empty(t->grant->claims) || json_read_object(rq->a, t->grant->claims, &claims).kind)
+		return false;
+	return json_object_get(json_object_get(claims, "id_token"), "auth_time") != NULL;
+}
+
+static err claims_of(struct req *rq, const struct tokens *t, struct str *claims)
+{
+	const struct grant_row *g = t->grant;
+	struct jw w = jw_new(rq->a, MAX_CLAIMS);
+	jw_object(&w, NULL);
+	jw_str(&w, "iss", rq->house->issuer);
+	jw_str(&w, "sub", g->sub);
+	jw_str(&w, "aud", t->client->id);
+	jw_int(&w, "exp", rq->now + rq->house->conf->id_lives);
+	jw_int(&w, "iat", rq->now);
+	if (auth_time_wanted(rq, t))
+		jw_int(&w, "auth_time", g->auth_time);
+	if (t->first)
+		jw_opt(&w, "nonce", g->nonce);         /* section 12.2: a refreshed one SHOULD NOT have it */
+	jw_opt(&w, "acr", g->acr);
+	if (g->amr.n)
+		jw_strs(&w, "amr", str_words(rq->a, g->amr));
+	jw_opt(&w, "sid", g->sid);
+	jw_str(&w, "at_hash", at_hash(rq->a, t->access));
+	jw_end(&w);
+	return jw_done(&w, claims);
+}
+
+err id_token_mint(struct req *rq, struct tokens *t)
+{
+	struct keyring *ring;
+	struct str claims;
+	TRY(keys_now(rq->house, rq->a, &ring));
+	struct signer *signer = keyring_signer(ring, t->client->id_token_alg, rq->now);
+	if (!signer)
+		return fault(rq->a, &UNAVAILABLE, "no %s key signs now", t->client->id_token_alg.p);
+	TRY(claims_of(rq, t, &claims));
+	return jws_sign(rq->a, signer, S("JWT"), claims, &t->id_token);
+}

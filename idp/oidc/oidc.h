@@ -1,0 +1,34 @@
+#pragma once
+#include "client.h"
+
+/* The subject of a person towards one client (OpenID Connect Core section 8.1): pairwise by HMAC over sector and person, or public. Never a
+ * personal number. */
+struct str subject_for(const struct house *, struct arena *a, const struct client *, struct str person_id);
+
+/* An ID token of ours given back as id_token_hint: signature ours, iss ours, typ not that of another kind; expired ones are accepted
+ * (OpenID Connect RP-Initiated Logout section 4). INVALID_REQUEST otherwise. */
+struct id_hint { struct str client_id, sub, sid; };
+err id_hint_read(struct req *rq, struct str token, struct id_hint *out);
+
+/* scopes_supported: one table, read by discovery and by the checks. */
+bool scope_known(struct str scope);
+const struct str *scopes_all(void);                   /* ends with an empty one */
+
+/* What userinfo tells of a person, from one table: a claim goes with its scope, or with a `claims` request by a client that is registered
+ * for that scope. The personal number goes with scope vn_number alone. */
+struct claims_ask { const struct client *client; struct str scope, claims; };
+void claims_write(struct req *rq, struct jw *w, const struct person_row *p, const struct claims_ask *ask);
+/* Everything that a person is asked to agree to: the scope, and the scopes of what the `claims` request reaches without them. */
+struct str claims_scope(struct arena *a, const struct claims_ask *ask);
+void claims_names(struct jw *w);                      /* claims_supported, into an open array */
+
+/* The ID token of an answer: OpenID Connect Core section 2. Who logged in, when and how; never what userinfo is for. */
+struct tokens;
+err id_token_mint(struct req *rq, struct tokens *t);
+
+/* "You are signed out", with the services of the session that ended (or NULL), and the way back to the client that asked (or NULL). */
+struct session_row;
+err page_signed_out(struct req *rq, struct res *rs, const struct session_row *ended, const struct client *c);
+
+handler ep_discovery, ep_jwks, ep_userinfo, ep_logout;
+extern const struct route LOGOUT_ROUTES[], OIDC_ROUTES[];

@@ -1,0 +1,38 @@
+#include "oauth.h"
+#include "oidc.h"
+#include "audit_of.h"
+
+static err userinfo(struct req *rq, struct res *rs, const struct client **c)
+{
+	struct access t;
+	struct grant_row *g;
+	struct person_row *p;
+	struct str json;
+
+	TRY(bearer_read(rq, &t, &g, &p));
+	TRY(client_find(rq, t.client_id, c));
+	if (!*c)
+		return fault(rq->a, &INVALID_TOKEN, "client %s is gone", t.client_id.p);
+	if (!word_in(t.scope, S("openid")))
+		return fault(rq->a, &INSUFFICIENT_SCOPE, "token %s has no openid", t.jti.p);
+	if (!g || !p)
+		return fault(rq->a, &INVALID_TOKEN, "token %s stands for nobody", t.jti.p);
+
+	struct claims_ask ask = { .client = *c, .scope = t.scope, .claims = g->claims };
+	struct jw w = jw_new(rq->a, 64 * 1024);
+	jw_object(&w, NULL);
+	jw_str(&w, "sub", t.sub);
+	claims_write(rq, &w, p, &ask);
+	jw_end(&w);
+	TRY(jw_done(&w, &json));
+	res_json(rs, 200, json);
+	return OK;
+}
+
+/* GET and POST /userinfo: OpenID Connect Core section 5.3 */
+err ep_userinfo(struct req *rq, struct res *rs)
+{
+	const struct client *c = NULL;
+	err e = userinfo(rq, rs, &c);
+	return refusal_audited(rq, "userinfo.refused", c, e);
+}

@@ -1,0 +1,178 @@
+#pragma once
+#include "audit.h"
+#include "err.h"
+#include "str.h"
+
+/* Everything the protocol asks of durable storage, in the protocol's own words.
+ *
+ * An err says the store could not answer (UNAVAILABLE), or that what was to be written exists or was changed
+ * meanwhile (CONFLICT, only where said). What it did answer is in the out parameter: a miss is a value (NULL, or an
+ * outcome), never an error. All returned memory is in a. Times are epoch seconds, passed in; 0 means "not (yet)".
+ * Ids are made by the caller. Hashes are base64url SHA-256 of the secret itself, which is never stored.
+ * Each verb that changes something is one transaction and takes the audit event that goes into it: when the verb
+ * returns OK, both are on disk; when it returns an error, neither counts as said.
+ *
+ * Calls block the calling thread while their statements travel with those of the other threads (adapters/sql). */
+struct store;
+
+/* ---- clients ------------------------------------------------------------------------------------------------ */
+
+/* metadata is the registration as JSON (RFC 7591 names); idp/oauth/client.h reads it. */
+struct client_row { struct str id, name, metadata; epoch created_at, updated_at, disabled_at; int64_t version; };
+
+err store_client(struct store *, struct arena *a, struct str id, struct client_row **out);           /* NULL: no such */
+err store_client_list(struct store *, struct arena *a, struct str after, int64_t limit, struct client_row **out, size_t *n);
+err store_client_add(struct store *, struct arena *a, const struct client_row *, const struct audit *); /* CONFLICT: id taken */
+/* Writes name, metadata, disabled_at where version still is row->version, which it raises. CONFLICT otherwise. */
+err store_client_change(struct store *, struct arena *a, const struct client_row *, const struct audit *);
+err store_client_remove(struct store *, struct arena *a, struct str id, bool *existed, const struct audit *);
+
+/* ---- people and organisations -------------------------------------------------------------------------------- */
+
+/* number_mac = HMAC of the canonical number (PNOVN-001099000001, VATVN-0123456789), unique; number_sealed opens with
+ * seal_open(…, "person:<id>:number"). phone likewise (E.164), not unique, empty when unknown.
+ * claims: OpenID Connect standard claims as JSON. search_key: the name lower-cased without diacritics. */
+struct person_row {
+	struct str id, kind;                 /* "citizen" or "organisation" */
+	struct str name, search_key, number_mac, number_sealed, phone_mac, phone_sealed, claims;
+	epoch created_at, updated_at, disabled_at;
+	int64_t version;
+};
+
+err store_person(struct store *, struct arena *a, struct str id, struct person_row **out);
+err store_person_by_number(struct store *, struct arena *a, struct str number_mac, struct person_row **out);
+err store_person_by_phone(struct store *, struct arena *a, struct str phone_mac, struct person_row **out, size_t *n); /* at most 2 */
+err store_person_search(struct store *, struct arena *a, struct str key_prefix, struct str after_id, int64_t limit, struct person_row **out, size_t *n);
+err store_person_add(struct store *, struct arena *a, const struct person_row *, const struct audit *);      /* CONFLICT: number known */
+err store_person_change(struct store *, struct arena *a, const struct person_row *, const struct audit *);   /* by version, as for clients */
+
+/* ---- trust anchors and certificates --------------------------------------------------------------------------- */
+
+/* id = lower-case hex SHA-256 of the DER. purposes: words of "sim token tls client". settings: JSON, pki/trust.h reads it
+ * (ocsp and crl URLs, level, allowed policies). kind: "anchor" or "intermediate". der: standard base64. */
+struct trust_row { struct str id, name, kind, purposes, settings, der; epoch added_at, disabled_at; };
+
+err store_trust_list(struct store *, struct arena *a, struct trust_row **out, size_t *n);
+err store_trust_add(struct store *, struct arena *a, const struct trust_row *, const struct audit *);        /* CONFLICT: is there */
+err store_trust_disable(struct store *, struct arena *a, struct str id, epoch at, bool *existed, const struct audit *);
+
+/* id = hex SHA-256 of the DER. (issuer_id, serial) is unique; issuer_id = hex SHA-256 of the issuer's SubjectPublicKeyInfo
+ * and name, as pki gives it. method: "sim" "token" "tls". number_mac: the number that the certificate names. subject and der
+ * (standard base64) hold that number: they open with seal_open(…, "cert:<id>:subject") and "cert:<id>:der". */
+struct cert_row {
+	struct str id, person_id, issuer_id, serial, subject, spki_sha256, number_mac, method, der;
+	epoch not_before, not_after, first_seen, last_seen, revoked_at;
+	struct str revoked_why;
+};
+
+err store_cert(struct store *, struct arena *a, struct str id, struct cert_row **out);
+err store_cert_list(struct store *, struct arena *a, struct str person_id, struct str after, int64_t limit, struct cert_row **out, size_t *n); /* person_id "" = all */
+/* The newest certificate seen for a person by one method: with "sim", the one that a raw signature is checked with. */
+err store_cert_of(struct store *, struct arena *a, struct str person_id, struct str method, struct cert_row **out);
+
+/* ---- logins and sessions --------------------------------------------------------------------------------------- */
+
+/* id_hash: of the cookie's value. sid: the public session id (in ID tokens). data: nothing secret. */
+struct session_row {
+	struct str id_hash, sid, person_id, acr, amr, method, cert_id;
+	epoch auth_time, created_at, expires_at, ended_at;
+};
+
+enum enrolment { ENROLLED_NOW, KNOWN_BEFORE, NUMBER_OF_ANOTHER };
+
+/* A login by certificate, whole: binds (issuer_id, number) to a person, enrolling `person` when its number is new;
+ * records or refreshes the certificate; begins the session; ends `replaces` (a session's id_hash, or ""); audits.
+ * One transaction; of two first logins at once both find the same person. person_id of session and cert are filled in
+ * by the store: *who is the person that it is now. NUMBER_OF_ANOTHER: this certificate is recorded for somebody else,
+ * nothing was written but the audit event. A disabled person is returned in *who (disabled_at != 0) and gets no session. */
+struct login { struct person_row person; struct cert_row cert; struct session_row session; struct str replaces; };
+err store_login(struct store *, struct arena *a, const struct login *, const struct audit *, enum enrolment *outcome, struct person_row **who);
+
+/* NULL unless the session exists, is not ended, not expired, and its person is not disabled. */
+err store_session(struct store *, struct arena *a, struct str id_hash, epoch now, struct session_row **out);
+/* Ends it and revokes every grant that rests on it but those with offline_access. */
+err store_session_end(struct store *, struct arena *a, struct str id_hash, epoch now, const struct audit *);
+err store_session_by_sid(struct store *, struct arena *a, struct str sid, struct session_row **out);   /* ended ones too */
+/* The clients that were signed in to during the session: ids. */
+err store_session_clients(struct store *, struct arena *a, struct str sid, struct strs *out);
+
+/* ---- consent ---------------------------------------------------------------------------------------------------- */
+err store_consent(struct store *, struct arena *a, struct str person_id, struct str client_id, struct str *scopes); /* "" when none */
+err store_consent_give(struct store *, struct arena *a, struct str person_id, struct str client_id, struct str scopes, epoch now, const struct audit *);
+err store_consent_withdraw(struct store *, struct arena *a, struct str person_id, struct str client_id, epoch now, const struct audit *); /* and revokes its grants */
+
+/* ---- grants, codes, refresh tokens ---------------------------------------------------------------------------------- */
+
+/* What a person allowed a client once; every token says which grant it came from. person_id and sid are empty for
+ * client_credentials, which have no grant row. */
+struct grant_row {
+	struct str id, client_id, person_id, sid, sub, scope, acr, amr, nonce, claims; /* claims: the `claims` parameter, or "" */
+	epoch auth_time, created_at, revoked_at;
+	bool offline;                        /* outlives its session */
+	bool auth_time_asked;                /* max_age was asked for: auth_time is in the ID token */
+};
+
+struct code_row {
+	struct str hash, grant_id, redirect_uri, challenge, confirm; /* confirm: cnf bound at authorization, or "" */
+	epoch created_at, expires_at, redeemed_at;
+};
+
+/* confirm: the key that the token is bound to ("x5t#S256:…"), or "". parent: hash of the one it replaced, or "". */
+struct refresh_row {
+	struct str hash, grant_id, scope, confirm, parent;
+	int64_t generation;
+	epoch created_at, expires_at, used_at;
+};
+
+err store_code_put(struct store *, struct arena *a, const struct code_row *, const struct grant_row *, const struct audit *);
+
+/* Looks without spending. Either all of *code and *grant, or NULL in both. */
+err store_code_look(struct store *, struct arena *a, struct str hash, struct code_row **code, struct grant_row **grant);
+
+enum redeem { CODE_UNKNOWN, CODE_EXPIRED, CODE_REPLAYED, CODE_REVOKED, CODE_REDEEMED };
+
+/* Spends a code: of any number of callers at once, in any number of processes, exactly one is told CODE_REDEEMED, and only
+ * then are `first` (may be NULL) and the audit event written. CODE_REVOKED: its grant, session, person or client has ended.
+ * by: an id of this attempt, unlike any other. */
+err store_code_redeem(struct store *, struct arena *a, struct str hash, struct str by, epoch now, const struct refresh_row *first,
+                      const struct audit *, enum redeem *outcome);
+
+err store_refresh_look(struct store *, struct arena *a, struct str hash, struct refresh_row **refresh, struct grant_row **grant);
+
+enum rotate { REFRESH_UNKNOWN, REFRESH_EXPIRED, REFRESH_REVOKED, REFRESH_REPLAYED, REFRESH_AGAIN, REFRESH_ROTATED };
+
+/* Replaces the token `hash` by `next`, whose hash the caller derives from the old token, so that a retry makes the same one.
+ * REFRESH_ROTATED: this caller did it. REFRESH_AGAIN: it was done at most `grace` seconds ago and the successor is unused:
+ * the answer may be given again (audited too). REFRESH_REPLAYED: neither; the caller revokes the grant.
+ * next NULL: not rotated, only looked at and audited (outcome ROTATED when it is good). */
+err store_refresh_rotate(struct store *, struct arena *a, struct str hash, const struct refresh_row *next, epoch now, int64_t grace,
+                         const struct audit *, enum rotate *outcome);
+
+err store_grant_revoke(struct store *, struct arena *a, struct str grant_id, epoch now, const struct audit *);
+err store_token_revoke(struct store *, struct arena *a, struct str jti, epoch token_expires, epoch now, const struct audit *);
+
+/* Whether an access token that verifies is still good: its jti not revoked, its grant (if any) not revoked, its session
+ * (unless offline) not ended, its person and client there and not disabled. One round trip. person may be NULL. */
+enum liveness { TOKEN_LIVE, TOKEN_DEAD };
+err store_token_live(struct store *, struct arena *a, struct str jti, struct str grant_id, struct str client_id, epoch now,
+                     enum liveness *out, struct grant_row **grant, struct person_row **person);
+
+/* ---- one-time values that must not be forgotten, even by a flushed cache ------------------------------------------------- */
+/* true to exactly one caller for each (kind, id) until expires_at. */
+err store_once(struct store *, struct arena *a, struct str kind, struct str id, epoch expires_at, epoch now, bool *first);
+
+/* ---- signing keys ---------------------------------------------------------------------------------------------------- */
+/* sealed: the PKCS#8 DER, sealed under "key:<kid>". state follows from the times: published from created_at, signs from
+ * active_at until the next of its alg does, published until retire_at (0: open). */
+struct key_row { struct str kid, alg, public_jwk, sealed; epoch created_at, active_at, retire_at; };
+err store_key_list(struct store *, struct arena *a, struct key_row **out, size_t *n);
+err store_key_add(struct store *, struct arena *a, const struct key_row *, const struct audit *);   /* CONFLICT: another process made this alg's key for the same active_at */
+err store_key_set(struct store *, struct arena *a, struct str kid, epoch active_at, epoch retire_at, const struct audit *);
+
+/* ---- audit ------------------------------------------------------------------------------------------------------------- */
+err store_audit(struct store *, struct arena *a, const struct audit *);        /* for events that change nothing else */
+err store_audit_tail(struct store *, struct arena *a, struct str after_id, int64_t limit, struct audit **out, size_t *n); /* after "": the last `limit` */
+
+/* ---- the store itself ------------------------------------------------------------------------------------------------------ */
+err store_ready(struct store *, struct arena *a, int64_t *schema_version);     /* for /readyz and start */
+err store_expire(struct store *, struct arena *a, epoch now, int64_t *removed);/* drops what expired over a day ago, in small steps */

@@ -1,0 +1,143 @@
+#include "settings.h"
+#include <sys/stat.h>
+
+#define AT(f) offsetof(struct settings, f)
+#define OPERATOR(f) offsetof(struct operator_conf, f)
+#define PROFILE(f) offsetof(struct profile_conf, f)
+enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
+
+static const struct setting IDP[] = {
+	/* key          type         where            unsaid                 least..most */
+	{ "issuer",      CONF_URL,    AT(issuer),      REQUIRED_SETTING,      0, 0, NULL },
+	{ "state",       CONF_FILE,   AT(state),       REQUIRED_SETTING,      0, 0, NULL },
+	{ "name",        CONF_STR,    AT(name),        "MotID",               0, 0, NULL },
+	{ "listen",      CONF_STR,    AT(listen),      "127.0.0.1:28080",     0, 0, NULL },
+	{ "proxied",     CONF_WORDS,  AT(proxied),     "",                    0, 0, NULL },
+	{ "certified",   CONF_WORDS,  AT(certified),   "",                    0, 0, NULL },
+	{ "cert_host",   CONF_URL,    AT(cert_host),   "",                    0, 0, NULL },
+	{ "store",       CONF_STR,    AT(store),       "",                    0, 0, NULL },
+	{ "short_lived", CONF_STR,    AT(eph),         "memory",              0, 0, NULL },
+	{ "workers",     CONF_COUNT,  AT(workers),     "32",                  1, 512, NULL },
+	{ "connections", CONF_COUNT,  AT(connections), "10000",               10, 100000, NULL },
+	{ "deadline",    CONF_SECONDS,AT(deadline),    "10s",                 1, 60, NULL },
+	{ 0 },
+};
+static const struct setting SECRETS[] = {
+	{ "master_key_file", CONF_FILE, AT(master_key_file), "", 0, 0, NULL },
+	{ 0 },
+};
+/* PROTOCOL.md 2.12: codes live for a minute at most; 2.6: a rotated refresh token must still answer for well over 30 s */
+static const struct setting TOKENS[] = {
+	{ "code_lives",    CONF_SECONDS, AT(code_lives),    "60s", 1, 60, NULL },
+	{ "access_lives",  CONF_SECONDS, AT(access_lives),  "5m",  30, HOUR, NULL },
+	{ "id_lives",      CONF_SECONDS, AT(id_lives),      "5m",  30, HOUR, NULL },
+	{ "refresh_lives", CONF_SECONDS, AT(refresh_lives), "30d", MINUTE, 366 * DAY, NULL },
+	{ "refresh_grace", CONF_SECONDS, AT(refresh_grace), "60s", 0, 10 * MINUTE, NULL },
+	{ "key_rotation",  CONF_SECONDS, AT(key_rotation),  "90d", HOUR, 730 * DAY, NULL },
+	{ "key_overlap",   CONF_SECONDS, AT(key_overlap),   "2d",  MINUTE, 30 * DAY, NULL },
+	{ 0 },
+};
+static const struct setting SESSIONS[] = {
+	{ "session_lives",     CONF_SECONDS, AT(session_lives),     "8h",  MINUTE, 30 * DAY, NULL },
+	{ "interaction_lives", CONF_SECONDS, AT(interaction_lives), "15m", MINUTE, HOUR, NULL },
+	{ 0 },
+};
+/* SIGNATURES.md 4.7: three pushes in ten minutes; SECURITY.md SEC-32. Counted over ten minutes each. */
+static const struct setting LOGIN[] = {
+	{ "methods",              CONF_WORDS,   AT(methods),              "sim token", 0, 0, NULL },
+	{ "sim_timeout",          CONF_SECONDS, AT(sim_timeout),          "120s", 20, 180, NULL },
+	{ "sim_per_person",       CONF_COUNT,   AT(sim_per_person),       "5",    1, 1000000, NULL },
+	{ "sim_per_number",       CONF_COUNT,   AT(sim_per_number),       "5",    1, 1000000, NULL },
+	{ "sim_per_client",       CONF_COUNT,   AT(sim_per_client),       "5000", 1, 10000000, NULL },
+	{ "sim_per_address",      CONF_COUNT,   AT(sim_per_address),      "30",   1, 1000000, NULL },
+	{ "attempts_per_address", CONF_COUNT,   AT(attempts_per_address), "300",  1, 10000000, NULL },
+	{ "token_helper",         CONF_STR,     AT(token_helper_url),     "http://127.0.0.1:28990", 0, 0, NULL },
+	{ 0 },
+};
+static const struct setting CERTIFICATES[] = {
+	{ "status_timeout", CONF_SECONDS, AT(status_timeout), "3s",  1, 8, NULL },
+	{ "status_age",     CONF_SECONDS, AT(status_age),     "10m", 1, DAY, NULL },
+	{ "crl_fallback",   CONF_BOOL,    AT(crl_fallback),   "yes", 0, 0, NULL },
+	{ 0 },
+};
+static const struct setting OPERATORS[] = {
+	{ "profile",          CONF_STR,     OPERATOR(profile),          REQUIRED_SETTING, 0, 0, NULL },
+	{ "signature_url",    CONF_URL,     OPERATOR(signature_url),    REQUIRED_SETTING, 0, 0, NULL },
+	{ "status_url",       CONF_URL,     OPERATOR(status_url),       "", 0, 0, NULL },
+	{ "registration_url", CONF_URL,     OPERATOR(registration_url), "", 0, 0, NULL },
+	{ "ap_id",            CONF_STR,     OPERATOR(ap_id),            REQUIRED_SETTING, 0, 0, NULL },
+	{ "ap_password_file", CONF_FILE,    OPERATOR(ap_password_file), "", 0, 0, NULL },
+	{ "mssp_uri",         CONF_STR,     OPERATOR(mssp_uri),         REQUIRED_SETTING, 0, 0, NULL },
+	{ "ca_file",          CONF_FILE,    OPERATOR(ca_file),          "", 0, 0, NULL },
+	{ "cert_file",        CONF_FILE,    OPERATOR(cert_file),        "", 0, 0, NULL },
+	{ "key_file",         CONF_FILE,    OPERATOR(key_file),         "", 0, 0, NULL },
+	{ "prefixes",         CONF_WORDS,   OPERATOR(prefixes),         REQUIRED_SETTING, 0, 0, NULL },
+	{ "open_limit",       CONF_COUNT,   OPERATOR(open_limit),       "2000", 1, 100000, NULL },
+	{ "per_minute",       CONF_COUNT,   OPERATOR(per_minute),       "6000", 1, 1000000, NULL },
+	{ "break_after",      CONF_COUNT,   OPERATOR(break_after),      "5", 1, 1000, NULL },
+	{ "break_for",        CONF_SECONDS, OPERATOR(break_for),        "30s", 1, HOUR, NULL },
+	{ 0 },
+};
+static const struct setting PROFILES[] = {
+	{ "messaging",           CONF_CHOICE,  PROFILE(messaging),           "asynch", 0, 0, "asynch synch" },
+	{ "format",              CONF_CHOICE,  PROFILE(format),              "cms", 0, 0, "cms pkcs1" },
+	{ "data",                CONF_CHOICE,  PROFILE(data),                "hash", 0, 0, "hash digestinfo" },
+	{ "msisdn",              CONF_CHOICE,  PROFILE(msisdn),              "plus", 0, 0, "plus bare" },
+	{ "signature_profile",   CONF_STR,     PROFILE(signature_profile),   REQUIRED_SETTING, 0, 0, NULL },
+	{ "format_uri",          CONF_STR,     PROFILE(format_uri),          REQUIRED_SETTING, 0, 0, NULL },
+	{ "additional_services", CONF_WORDS,   PROFILE(additional_services), "", 0, 0, NULL },
+	{ "success_codes",       CONF_WORDS,   PROFILE(success_codes),       "500 502", 0, 0, NULL },
+	{ "pending_codes",       CONF_WORDS,   PROFILE(pending_codes),       "100 504", 0, 0, NULL },
+	{ "cancel_codes",        CONF_WORDS,   PROFILE(cancel_codes),        "401", 0, 0, NULL },
+	{ "timeout_codes",       CONF_WORDS,   PROFILE(timeout_codes),       "208", 0, 0, NULL },
+	{ "code",                CONF_CHOICE,  PROFILE(code),                "vn", 0, 0, "vn mid" },
+	{ "code_by_applet",      CONF_BOOL,    PROFILE(code_by_applet),      "no", 0, 0, NULL },
+	{ "first_poll",          CONF_SECONDS, PROFILE(first_poll),          "3s", 1, MINUTE, NULL },
+	{ "poll",                CONF_SECONDS, PROFILE(poll),                "3s", 1, MINUTE, NULL },
+	{ 0 },
+};
+
+const struct section SETTINGS[] = {
+	{ "idp",          IDP,          0, 0 },
+	{ "secrets",      SECRETS,      0, 0 },
+	{ "tokens",       TOKENS,       0, 0 },
+	{ "sessions",     SESSIONS,     0, 0 },
+	{ "login",        LOGIN,        0, 0 },
+	{ "certificates", CERTIFICATES, 0, 0 },
+	{ "operator",     OPERATORS,    AT(operators), sizeof(struct operator_conf) },
+	{ "profile",      PROFILES,     AT(profiles),  sizeof(struct profile_conf) },
+	{ 0 },
+};
+
+static err check_methods(struct arena *a, const char *path, const struct settings *s)
+{
+	if (!s->methods.n)
+		return fault(a, &BAD_CONFIG, "%s: [login] methods must name at least one of: sim token tls", path);
+	for (size_t i = 0; i < s->methods.n; i++)
+		if (!word_in(S("sim token tls"), s->methods.v[i]))
+			return fault(a, &BAD_CONFIG, "%s: [login] methods may be: sim token tls; is '%s'", path, s->methods.v[i].p);
+	if (strs_has(s->methods, S("tls")) && (str_empty(s->cert_host) || !s->certified.n))
+		return fault(a, &BAD_CONFIG, "%s: [login] methods has tls, which needs [idp] cert_host and certified", path);
+	return OK;
+}
+
+/* With key_overlap a key is published before it signs; a cache of our JWKS lives for an hour. */
+static err check_keys(struct arena *a, const char *path, const struct settings *s)
+{
+	if (s->key_overlap * 2 > s->key_rotation)
+		return fault(a, &BAD_CONFIG, "%s: [tokens] key_overlap must be at most half of key_rotation", path);
+	return OK;
+}
+
+err settings_load(struct arena *a, const char *path, struct settings *out)
+{
+	*out = (struct settings){ 0 };
+	TRY(conf_load(a, path, SETTINGS, out));
+	if (str_empty(out->store))
+		out->store = str_fmt(a, "sqlite:%s/motid.db", out->state.p);
+	out->master_key_ours = str_empty(out->master_key_file);
+	if (out->master_key_ours)
+		out->master_key_file = str_fmt(a, "%s/master.key", out->state.p);
+	TRY(check_methods(a, path, out));
+	return check_keys(a, path, out);
+}

@@ -1,0 +1,31 @@
+#pragma once
+#include "conf.h"
+#include "mobile.h"
+
+/* Everything that a configuration file may say. Three lines are enough: [idp], issuer, state. */
+struct settings {
+	/* [idp] */
+	struct str issuer, listen, state, store, eph, name, cert_host;
+	struct strs proxied;                 /* further listeners, that only a proxy of ours reaches: unix:PATH, or loopback */
+	struct strs certified;               /* the same, of a proxy that asks for client certificates and says which one came */
+	int64_t workers, connections, deadline;
+	/* [secrets] */
+	struct str master_key_file;
+	bool master_key_ours;                /* unsaid: kept in the state folder, made when missing */
+	/* [tokens] */
+	int64_t code_lives, access_lives, id_lives, refresh_lives, refresh_grace, key_rotation, key_overlap;
+	/* [sessions] */
+	int64_t session_lives, interaction_lives;
+	/* [login] */
+	struct strs methods;                 /* "sim" "token" "tls" */
+	int64_t sim_timeout, sim_per_person, sim_per_number, sim_per_client, sim_per_address, attempts_per_address;
+	struct str token_helper_url;         /* http://127.0.0.1:28990 */
+	/* [certificates] */
+	int64_t status_timeout, status_age, crl_age;
+	bool crl_fallback;
+	/* many */
+	struct conf_list operators, profiles;  /* of struct operator_conf, struct profile_conf: port/mobile.h */
+};
+extern const struct section SETTINGS[];
+/* Loads, fills what depends on other settings, and checks what one setting alone cannot show. */
+err settings_load(struct arena *a, const char *path, struct settings *out);

@@ -1,0 +1,12 @@
+#pragma once
+#include "signer.h"
+
+/* What every kind of signer begins with; signer.c reads it, signer_local.c (and later signer_pkcs11.c) fills it. */
+struct signer {
+	err (*sign)(struct signer *, struct arena *a, struct bytes input, unsigned char *sig, size_t *n);
+	err (*export)(struct signer *, struct arena *a, struct bytes *pkcs8);   /* NULL: this key cannot leave */
+	void (*free)(struct signer *);
+	char alg[8];
+	struct str kid, jwk;                 /* of malloc */
+};
+void signer_name(struct signer *, struct str alg, struct str kid, struct str jwk);   /* copies */

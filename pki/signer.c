@@ -1,0 +1,38 @@
+#include "inside/own_signer.h"
+#include <stdlib.h>
+
+static struct str kept(struct str s)
+{
+	char *p = malloc(s.n + 1);
+	if (!p)
+		abort();
+	memcpy(p, s.p, s.n);
+	p[s.n] = 0;
+	return (struct str){ p, s.n };
+}
+
+void signer_name(struct signer *s, struct str alg, struct str kid, struct str jwk)
+{
+	memcpy(s->alg, alg.p, alg.n < sizeof s->alg ? alg.n : sizeof s->alg - 1);
+	s->kid = kept(kid);
+	s->jwk = kept(jwk);
+}
+
+struct str signer_kid(const struct signer *s) { return s->kid; }
+struct str signer_alg(const struct signer *s) { return str_of(s->alg); }
+struct str signer_public_jwk(const struct signer *s) { return s->jwk; }
+err signer_sign(struct signer *s, struct arena *a, struct bytes input, unsigned char *sig, size_t *n) { return s->sign(s, a, input, sig, n); }
+
+err signer_local_export(struct signer *s, struct arena *a, struct bytes *pkcs8)
+{
+	return s->export ? s->export(s, a, pkcs8) : fault(a, &SERVER_ERROR, "the key %s cannot leave its signer", s->kid.p);
+}
+
+void signer_free(struct signer *s)
+{
+	if (!s)
+		return;
+	free((char *)(uintptr_t)s->kid.p);
+	free((char *)(uintptr_t)s->jwk.p);
+	s->free(s);
+}

@@ -1,0 +1,56 @@
+#include "profile.h"
+
+const struct profile PROFILES[] = {
+	{
+		/* OpenID Connect Core 1.0 with RFC 9700: what an ordinary web application speaks */
+		.name = S("oidc-basic-2026"),
+		.auth_methods = S("client_secret_basic client_secret_post private_key_jwt tls_client_auth self_signed_tls_client_auth none"),
+		.grant_types = S("authorization_code refresh_token client_credentials"),
+		.response_types = S("code"),
+		.response_modes = S("query form_post"),
+		.id_token_algs = S("RS256 ES256"),
+		.assertion_algs = S("RS256 PS256 ES256 EdDSA"),
+		.audience = AUDIENCE_ISSUER_OR_ENDPOINT,
+		.assertion_lives = 300,
+		.skew = 30,
+		.rotate_refresh = true,
+	},
+	{
+		/* OAuth 2.1 for public and native applications: PKCE from everyone */
+		.name = S("oauth-2.1-2026"),
+		.auth_methods = S("client_secret_basic private_key_jwt tls_client_auth self_signed_tls_client_auth none"),
+		.grant_types = S("authorization_code refresh_token client_credentials"),
+		.response_types = S("code"),
+		.response_modes = S("query form_post"),
+		.id_token_algs = S("RS256 ES256"),
+		.assertion_algs = S("RS256 PS256 ES256 EdDSA"),
+		.audience = AUDIENCE_ISSUER_OR_ENDPOINT,
+		.assertion_lives = 300,
+		.skew = 30,
+		.pkce = true,
+		.rotate_refresh = true,
+	},
+	{ .name = S("") },
+};
+
+const struct profile *profile_of(struct str name)
+{
+	for (const struct profile *p = PROFILES; p->name.n; p++)
+		if (str_empty(name) || str_eq(p->name, name))
+			return p;
+	return NULL;
+}
+
+enum { MAX_WORDS = 32 };
+
+struct strs profiles_words(struct arena *a, size_t column)
+{
+	struct strs all = { .v = make_n(a, struct str, MAX_WORDS) };
+	for (const struct profile *p = PROFILES; p->name.n; p++) {
+		struct strs l = str_words(a, *(const struct str *)(const void *)((const char *)p + column));
+		for (size_t i = 0; i < l.n && all.n < MAX_WORDS; i++)
+			if (!strs_has(all, l.v[i]))
+				all.v[all.n++] = l.v[i];
+	}
+	return all;
+}
