@@ -4,6 +4,7 @@ static const struct col GRANT[] = {
 	COL_S(grant_row, id), COL_S(grant_row, client_id), COL_S(grant_row, person_id), COL_S(grant_row, sid), COL_S(grant_row, sub),
 	COL_S(grant_row, scope), COL_S(grant_row, acr), COL_S(grant_row, amr), COL_S(grant_row, nonce), COL_S(grant_row, claims),
 	COL_I(grant_row, auth_time), COL_I(grant_row, created_at), COL_I(grant_row, revoked_at), COL_B(grant_row, offline), COL_B(grant_row, auth_time_asked),
+	COL_S(grant_row, resources), COL_S(grant_row, details), COL_S(grant_row, act),
 };
 const struct cols grant_cols = COLS(grant_row, GRANT);
 
@@ -34,9 +35,10 @@ static const struct cols refresh_cols = COLS(refresh_row, REFRESH);
 err store_code_put(struct store *s, struct arena *a, const struct code_row *c, const struct grant_row *g, const struct audit *ev)
 {
 	struct stmt st[] = {
-		SQL("INSERT INTO grants (" GRANT_COLS("") ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+		SQL("INSERT INTO grants (" GRANT_COLS("") ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
 			txt(g->id), txt(g->client_id), txt(g->person_id), txt(g->sid), txt(g->sub), txt(g->scope), txt(g->acr), txt(g->amr), txt(g->nonce),
-			txt(g->claims), num(g->auth_time), num(g->created_at), num(g->revoked_at), num(g->offline), num(g->auth_time_asked)),
+			txt(g->claims), num(g->auth_time), num(g->created_at), num(g->revoked_at), num(g->offline), num(g->auth_time_asked),
+			txt(g->resources), txt(g->details), txt(g->act)),
 		SQL("INSERT INTO code (" CODE_COLS("") ", redeemed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '')",
 			txt(c->hash), txt(g->id), txt(c->redirect_uri), txt(c->challenge), txt(c->confirm), num(c->created_at), num(c->expires_at)),
 		AUDIT(ev),

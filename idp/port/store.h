@@ -107,6 +107,9 @@ err store_consent_withdraw(struct store *, struct arena *a, struct str person_id
  * client_credentials, which have no grant row. */
 struct grant_row {
 	struct str id, client_id, person_id, sid, sub, scope, acr, amr, nonce, claims; /* claims: the `claims` parameter, or "" */
+	struct str resources;                /* RFC 8707: what its tokens may be for, words; "" = what the client is registered for */
+	struct str details;                  /* RFC 9396: authorization_details as granted, JSON array, or "" */
+	struct str act;                      /* RFC 8693 section 4.1: who acts for the person, JSON object, or "" */
 	epoch auth_time, created_at, revoked_at;
 	bool offline;                        /* outlives its session */
 	bool auth_time_asked;                /* max_age was asked for: auth_time is in the ID token */

@@ -156,6 +156,7 @@ static struct grant_row a_grant(struct arena *a, const char *name, const char *p
 {
 	return (struct grant_row){ .id = str_fmt(a, "grant-%s", name), .client_id = S("app"), .person_id = str_of(person), .sid = *session ? str_fmt(a, "sid-%s", session) : S(""),
 		.sub = S("sub-1"), .scope = S("openid profile"), .acr = S("urn:x:high"), .amr = S("hwk"), .nonce = S("n-0S6"), .claims = S("{}"), .auth_time = NOW - 5, .created_at = NOW,
+		.resources = S("https://a.example/ https://b.example/"), .details = S("[{\"type\":\"x\"}]"), .act = S("{\"sub\":\"y\"}"),
 		.auth_time_asked = true };
 }
 
@@ -889,7 +890,7 @@ EVERYWHERE(a_code_and_its_grant_come_back_as_they_were_written)
 	assert_int_equal(c->expires_at, NOW + 60);
 	assert_int_equal(c->redeemed_at, 0);
 	const struct str *x = &g->id, *y = &given.id;
-	for (size_t i = 0; i < 10; i++)
+	for (size_t i = 0; i < 13; i++)
 		assert_true(str_eq(x[i], y[i]));
 	assert_int_equal(g->auth_time, NOW - 5);
 	assert_int_equal(g->created_at, NOW);
@@ -1457,7 +1458,7 @@ static void both_end_well(struct str where)
 		assert_true(u[i].fine);
 		applied += u[i].applied;
 	}
-	assert_int_equal(applied, 14);
+	assert_int_equal(applied, 15);
 }
 
 TEST(four_who_bring_an_empty_postgres_up_at_once_all_end_well)

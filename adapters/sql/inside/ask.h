@@ -41,7 +41,8 @@ void *row_all(struct arena *a, const struct rows *r, const struct cols *, size_t
 #define PERSON_COLS(t) t "id, " t "kind, " t "name, " t "search_key, " t "number_mac, " t "number_sealed, " t "phone_mac, " \
 	t "phone_sealed, " t "claims, " t "created_at, " t "updated_at, " t "disabled_at, " t "version"
 #define GRANT_COLS(t) t "id, " t "client_id, " t "person_id, " t "sid, " t "sub, " t "scope, " t "acr, " t "amr, " t "nonce, " \
-	t "claims, " t "auth_time, " t "created_at, " t "revoked_at, " t "offline, " t "auth_time_asked"
+	t "claims, " t "auth_time, " t "created_at, " t "revoked_at, " t "offline, " t "auth_time_asked, " \
+	t "resources, " t "details, " t "act"
 extern const struct cols person_cols, grant_cols;
 
 struct val person_val(const struct person_row *p, int i);
