@@ -26,6 +26,7 @@ struct house {
 	struct keys *keys;                   /* idp/oidc/keys.h: the keyring, kept fresh */
 	struct anchors *anchors;             /* idp/login/anchors.h: the trust, kept fresh */
 	struct clients *clients;             /* idp/oauth/client.h: parsed registrations */
+	struct remotes *remotes;             /* idp/oauth/remote.h: what clients publish at addresses of their own */
 	struct statuses *statuses;           /* idp/login/status_of.h: OCSP and CRL answers */
 	struct minted *minted;               /* idp/oauth/access.h: tokens that verified already */
 	epoch (*clock)(void);                /* NULL: the real one */

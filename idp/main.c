@@ -14,6 +14,7 @@
 #include "oidc.h"
 #include "pages.h"
 #include "rand.h"
+#include "remote.h"
 #include "server.h"
 #include "settings.h"
 #include "sql.h"
@@ -120,6 +121,7 @@ static err house_open(struct arena *a, const char *config, struct house **out)
 	TRY(open_mobile(a, h));
 	TRY(clients_new(a, &h->clients));
 	TRY(anchors_new(a, &h->anchors));
+	TRY(remotes_new(a, &h->remotes));
 	TRY(statuses_new(a, &h->statuses));
 	TRY(minted_new(a, &h->minted));
 	TRY(keys_new(h, a, &h->keys));
@@ -135,6 +137,7 @@ static void house_close(struct house *h)
 	keys_free(h->keys);
 	minted_free(h->minted);
 	statuses_free(h->statuses);
+	remotes_free(h->remotes);
 	anchors_free(h->anchors);
 	clients_free(h->clients);
 	eph_close(h->eph);

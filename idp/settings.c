@@ -1,4 +1,5 @@
 #include "settings.h"
+#include "address.h"
 #include <sys/stat.h>
 
 #define AT(f) offsetof(struct settings, f)
@@ -60,6 +61,19 @@ static const struct setting CERTIFICATES[] = {
 	{ "crl_fallback",   CONF_BOOL,    AT(crl_fallback),   "yes", 0, 0, NULL },
 	{ 0 },
 };
+static const struct setting OUTGOING[] = {
+	{ "networks", CONF_STR,  AT(outgoing_networks), "", 0, 0, NULL },
+	{ "ca_file",  CONF_FILE, AT(outgoing_ca),       "", 0, 0, NULL },
+	{ 0 },
+};
+/* RFC 7591 section 3. Per address: in an hour. */
+static const struct setting REGISTRATION[] = {
+	{ "open",        CONF_BOOL,  AT(registration_open),         "no",    0, 0, NULL },
+	{ "scope",       CONF_STR,   AT(registration_scope),        "openid profile email phone address offline_access", 0, 0, NULL },
+	{ "per_address", CONF_COUNT, AT(registrations_per_address), "60",    1, 1000000, NULL },
+	{ "most",        CONF_COUNT, AT(registrations),             "10000", 1, 10000000, NULL },
+	{ 0 },
+};
 static const struct setting OPERATORS[] = {
 	{ "profile",          CONF_STR,     OPERATOR(profile),          REQUIRED_SETTING, 0, 0, NULL },
 	{ "signature_url",    CONF_URL,     OPERATOR(signature_url),    REQUIRED_SETTING, 0, 0, NULL },
@@ -104,6 +118,8 @@ const struct section SETTINGS[] = {
 	{ "sessions",     SESSIONS,     0, 0 },
 	{ "login",        LOGIN,        0, 0 },
 	{ "certificates", CERTIFICATES, 0, 0 },
+	{ "outgoing",     OUTGOING,     0, 0 },
+	{ "registration", REGISTRATION, 0, 0 },
 	{ "operator",     OPERATORS,    AT(operators), sizeof(struct operator_conf) },
 	{ "profile",      PROFILES,     AT(profiles),  sizeof(struct profile_conf) },
 	{ 0 },
@@ -129,6 +145,16 @@ static err check_keys(struct arena *a, const char *path, const struct settings *
 	return OK;
 }
 
+static err check_networks(struct arena *a, const char *path, const struct settings *s)
+{
+	struct strs l = str_words(a, s->outgoing_networks);
+	struct network ignored;
+	for (size_t i = 0; i < l.n; i++)
+		if (!network_read(l.v[i], &ignored))
+			return fault(a, &BAD_CONFIG, "%s: [outgoing] networks: '%s' is no network such as 10.0.0.0/8", path, l.v[i].p);
+	return OK;
+}
+
 err settings_load(struct arena *a, const char *path, struct settings *out)
 {
 	*out = (struct settings){ 0 };
@@ -139,5 +165,6 @@ err settings_load(struct arena *a, const char *path, struct settings *out)
 	if (out->master_key_ours)
 		out->master_key_file = str_fmt(a, "%s/master.key", out->state.p);
 	TRY(check_methods(a, path, out));
+	TRY(check_networks(a, path, out));
 	return check_keys(a, path, out);
 }

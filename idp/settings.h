@@ -23,6 +23,13 @@ struct settings {
 	/* [certificates] */
 	int64_t status_timeout, status_age, crl_age;
 	bool crl_fallback;
+	/* [outgoing] */
+	struct str outgoing_networks;        /* words: where addresses that applications name may lie, beside public ones */
+	struct str outgoing_ca;              /* trusted instead of the system's authorities when applications' servers are asked; "" */
+	/* [registration] */
+	bool registration_open;              /* also without an initial access token */
+	struct str registration_scope;       /* what an application may have that comes without one */
+	int64_t registrations_per_address, registrations;
 	/* many */
 	struct conf_list operators, profiles;  /* of struct operator_conf, struct profile_conf: port/mobile.h */
 };

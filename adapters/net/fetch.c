@@ -1,7 +1,10 @@
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include "address.h"
 #include "clock.h"
 #include "log.h"
 #include "net.h"
@@ -53,7 +56,7 @@ static struct str pack(char **at, const void *p, size_t n)
 
 static struct job *job_copy(const struct fetch_ask *k)
 {
-	const struct str *texts[] = { &k->url, &k->method, &k->content_type, &k->accept, &k->ca_file, &k->cert_file, &k->key_file, &k->header };
+	const struct str *texts[] = { &k->url, &k->method, &k->content_type, &k->accept, &k->ca_file, &k->cert_file, &k->key_file, &k->header, &k->networks };
 	enum { TEXTS = sizeof texts / sizeof *texts };
 	size_t n = k->body.n + 1;
 	for (size_t i = 0; i < TEXTS; i++)
@@ -63,7 +66,7 @@ static struct job *job_copy(const struct fetch_ask *k)
 		abort();
 	j->ask = *k;
 	struct str *into[TEXTS] = { &j->ask.url, &j->ask.method, &j->ask.content_type, &j->ask.accept,
-	                            &j->ask.ca_file, &j->ask.cert_file, &j->ask.key_file, &j->ask.header };
+	                            &j->ask.ca_file, &j->ask.cert_file, &j->ask.key_file, &j->ask.header, &j->ask.networks };
 	char *at = (char *)(j + 1);
 	for (size_t i = 0; i < TEXTS; i++)
 		*into[i] = pack(&at, texts[i]->p, texts[i]->n);
@@ -213,6 +216,36 @@ static void add_header(struct job *j, const char *name, struct str value)
 		j->broke = "a header that is too long";
 }
 
+static bool address_of(const struct curl_sockaddr *at, struct address *out)
+{
+	char text[INET6_ADDRSTRLEN];
+	const void *in = at->family == AF_INET ? (const void *)&((const struct sockaddr_in *)(const void *)&at->addr)->sin_addr
+		: (const void *)&((const struct sockaddr_in6 *)(const void *)&at->addr)->sin6_addr;
+	if (at->family != AF_INET && at->family != AF_INET6)
+		return false;
+	return inet_ntop(at->family, in, text, sizeof text) && address_read(str_of(text), out);
+}
+
+static curl_socket_t open_socket(void *ctx, curlsocktype, struct curl_sockaddr *at)
+{
+	struct job *j = ctx;
+	struct address a;
+	if (!address_of(at, &a) || (!address_public(&a) && !address_in(&a, j->ask.networks))) {
+		j->broke = "the address is not a public one";
+		return CURL_SOCKET_BAD;
+	}
+	return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
+}
+
+/* Never on a connection that was opened for somebody else, and never kept for one. */
+static void say_guarded(struct job *j)
+{
+	curl_easy_setopt(j->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(j->easy, CURLOPT_OPENSOCKETDATA, j);
+	curl_easy_setopt(j->easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(j->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
 static void say_tls(struct job *j)
 {
 	CURL *c = j->easy;
@@ -263,6 +296,8 @@ static void say(struct job *j)
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, j);
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_head);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, j);
+	if (j->ask.stranger)
+		say_guarded(j);
 	if (str_starts(j->ask.url, S("https:")))
 		say_tls(j);
 	say_method(j);

@@ -47,6 +47,7 @@ static const struct { const char *option, *member; bool list; } MEMBERS[] = {
 	{ "--grant", "grant_types", true }, { "--scope", "scope", false }, { "--alg", "id_token_signed_response_alg", false },
 	{ "--profile", "profile", false }, { "--acr", "default_acr_values", true }, { "--subject", "subject_type", false }, { "--sector", "sector", false },
 	{ "--audience", "audiences", true }, { "--uri", "client_uri", false }, { "--tls-subject", "tls_client_auth_subject_dn", false },
+	{ "--jwks-uri", "jwks_uri", false },
 };
 
 static err read_jwks(struct run *r, struct jw *w)
@@ -175,7 +176,7 @@ static err drop(struct run *r)
 
 const struct command CLIENT_COMMANDS[] = {
 	{ "client", "add",
-	  "--name NAME [--redirect URI]... [--post-logout URI]... [--auth METHOD] [--public] [--jwks FILE] [--tls-subject DN] [--scope WORDS] "
+	  "--name NAME [--redirect URI]... [--post-logout URI]... [--auth METHOD] [--public] [--jwks FILE] [--jwks-uri URI] [--tls-subject DN] [--scope WORDS] "
 	  "[--alg ALG] [--grant TYPE]... [--profile NAME] [--acr VALUE]... [--subject TYPE] [--sector HOST] [--audience URI]... [--uri URI] "
 	  "[--pkce] [--bound-tokens] [--trusted] [--id ID]",
 	  "register an application; its secret is printed once", add, NEEDS_SCHEMA },

@@ -27,6 +27,7 @@ static const struct { const char *name; enum member type; size_t at; } MEMBERS[]
 	{ "subject_type",                    TEXT,    AT(subject_type) },
 	{ "require_auth_time",               FLAG,    AT(require_auth_time) },
 	{ "jwks",                            JWKS,    AT(jwks) },
+	{ "jwks_uri",                        TEXT,    AT(jwks_uri) },
 	{ "tls_client_auth_subject_dn",      TEXT,    AT(tls_subject_dn) },
 	{ "tls_client_certificate_bound_access_tokens", FLAG, AT(cert_bound_tokens) },
 	{ "default_acr_values",              IGNORED, 0 },          /* read below: words */
@@ -177,8 +178,10 @@ static err check_method(struct arena *a, const struct client *c)
 		return wrong(a, c, "needs a client_secret_hash for", c->auth_method.p);
 	if (!by_secret && c->secret_hash.n)
 		return wrong(a, c, "has a secret that is not used by", c->auth_method.p);
-	if (by_key && !c->jwks.n)
-		return wrong(a, c, "needs a usable key in jwks for", c->auth_method.p);
+	if (c->jwks.n && c->jwks_uri.n)                  /* RFC 7591 section 2: they "MUST NOT both be present" */
+		return wrong(a, c, "has both jwks and", "jwks_uri");
+	if (by_key && !c->jwks.n && str_empty(c->jwks_uri))
+		return wrong(a, c, "needs a usable key in jwks, or a jwks_uri, for", c->auth_method.p);
 	if (str_is(c->auth_method, "tls_client_auth") && str_empty(c->tls_subject_dn))
 		return wrong(a, c, "needs a tls_client_auth_subject_dn for", c->auth_method.p);
 	/* RFC 6749 section 4.4: client_credentials MUST only be used by confidential clients */
@@ -230,7 +233,7 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 	*out = (struct client){
 		.id = str_copy(a, id), .name = str_copy(a, id), .client_uri = S(""), .logo_uri = S(""), .tos_uri = S(""), .policy_uri = S(""),
 		.grant_types = one(a, S("authorization_code")), .response_types = one(a, S("code")), .scope = S("openid"),
-		.auth_method = S("client_secret_basic"), .secret_hash = S(""), .tls_subject_dn = S(""), .id_token_alg = S("RS256"),
+		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""), .id_token_alg = S("RS256"),
 		.subject_type = S("pairwise"), .sector = S(""), .default_acr_values = S(""), .profile = S(""),
 	};
 	err e = json_read_object(a, metadata, &o);

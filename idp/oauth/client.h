@@ -12,7 +12,8 @@ struct client {
 	                                        tls_client_auth self_signed_tls_client_auth none */
 	struct str secret_hash;              /* hash_of(secret); "" when it has none */
 	struct str tls_subject_dn;           /* tls_client_auth_subject_dn, RFC 4514 */
-	struct key_set jwks;
+	struct key_set jwks;                 /* whoever needs a key of theirs asks client_keys (remote.h) */
+	struct str jwks_uri;                 /* where they are published instead; or "" */
 	struct str id_token_alg;             /* RS256 unless registered otherwise */
 	struct str subject_type;             /* "pairwise" or "public" */
 	struct str sector;                   /* host that pairwise subjects are made for */

@@ -4,6 +4,7 @@
 #include "hash.h"
 #include "jws.h"
 #include "profile.h"
+#include "remote.h"
 #include "x509.h"
 
 static const char ASSERTION_TYPE[] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -133,7 +134,9 @@ static err by_assertion(struct req *rq, const struct client *c, const struct sho
 		return refused(rq, "no such client", s->id);
 	err e = jws_read(rq->a, s->assertion, &jws);
 	if (!e.kind) {
-		struct key *key = key_set_find(&c->jwks, jws.kid, jws.alg);
+		const struct key_set *keys;
+		TRY(client_keys(rq, c, jws.kid, &keys));
+		struct key *key = key_set_find(keys, jws.kid, jws.alg);
 		if (!key)
 			return refused(rq, "client_assertion: no registered key fits, of", c->id);
 		e = jws_verify(rq->a, s->assertion, key, c->rules->assertion_algs, S(""), &claims);
@@ -177,17 +180,29 @@ static err by_pki(struct req *rq, const struct client *c, const struct shown *s)
 	return e.kind && e.kind->status < 500 ? fault(rq->a, &INVALID_CLIENT, "the certificate of %s: %s", c->id.p, e.why) : e;
 }
 
+static bool has_key(struct req *rq, const struct key_set *keys, const struct cert *cert)
+{
+	for (size_t i = 0; i < keys->n; i++) {
+		struct bytes spki = key_spki(keys->v[i].key, rq->a);
+		if (spki.n == cert->spki.n && memcmp(spki.p, cert->spki.p, spki.n) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* RFC 8705 section 2.2: the key is one that the client registered; nothing else in the certificate matters */
 static err by_self_signed(struct req *rq, const struct client *c, const struct shown *s)
 {
 	struct cert cert;
+	const struct key_set *keys;
 	(void)s;
 	TRY(read_certificate(rq, c, &cert));
-	for (size_t i = 0; i < c->jwks.n; i++) {
-		struct bytes spki = key_spki(c->jwks.v[i].key, rq->a);
-		if (spki.n == cert.spki.n && memcmp(spki.p, cert.spki.p, spki.n) == 0)
-			return OK;
-	}
+	TRY(client_keys(rq, c, S(""), &keys));
+	if (has_key(rq, keys, &cert))
+		return OK;
+	TRY(client_keys_anew(rq, c, &keys));
+	if (has_key(rq, keys, &cert))
+		return OK;
 	return refused(rq, "a certificate with an unregistered key from", c->id);
 }
 

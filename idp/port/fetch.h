@@ -15,6 +15,10 @@ struct fetch_ask {
 	int64_t timeout_ms;                  /* total */
 	struct str ca_file, cert_file, key_file; /* pinned trust and client certificate; "" = none */
 	struct str header;                   /* one further header line, or "" */
+	/* The url is a stranger's word: only public addresses are connected to, and these networks (words). It is decided about the address
+	 * that the connection goes to, so that no name can mean one thing when it is looked at and another when it is used (SEC-29). */
+	bool stranger;
+	struct str networks;
 };
 
 /* status 0: no answer at all; why says why, in words for the log. body lives until done returns. */

@@ -322,7 +322,7 @@ TEST(a_registration_says_only_what_is_understood)
 		"", "[]", "{", "{}", WITH(",\"cient_uri\":\"x\""), WITH(",\"scope\":7"), WITH(",\"trusted\":\"yes\""), WITH(",\"grant_types\":[\"implicit\"]"),
 		WITH(",\"response_types\":[\"token\"]"), WITH(",\"id_token_signed_response_alg\":\"none\""), WITH(",\"subject_type\":\"secret\""),
 		WITH(",\"profile\":\"oidc-basic-1999\""), WITH(",\"token_endpoint_auth_method\":\"none\""), WITH(",\"token_endpoint_auth_method\":\"private_key_jwt\""),
-		WITH(",\"grant_types\":\"authorization_code\""), WITH(",\"jwks\":7"), WITH(",\"jwks_uri\":\"https://a.example/jwks\""),
+		WITH(",\"grant_types\":\"authorization_code\""), WITH(",\"jwks\":7"), WITH(",\"jwks_uri\":7"),
 		"{\"redirect_uris\":[\"https://a.example/cb\"]}", "{\"redirect_uris\":[\"https://a.example/cb\"],\"token_endpoint_auth_method\":\"tls_client_auth\"}",
 		"{\"token_endpoint_auth_method\":\"none\",\"grant_types\":[\"client_credentials\"]}",
 	};

@@ -11,6 +11,7 @@
 #include "oauth.h"
 #include "oidc.h"
 #include "rand.h"
+#include "remote.h"
 #include "server.h"
 #include <dirent.h>
 #include <pthread.h>
@@ -91,6 +92,7 @@ static void remove_folder(const char *path)
 	keys_free(the.house.keys);
 	clients_free(the.house.clients);
 	minted_free(the.house.minted);
+	remotes_free(the.house.remotes);
 	anchors_free(the.house.anchors);
 	store_close(the.house.store);
 	eph_close(the.house.eph);
@@ -255,6 +257,7 @@ static void furnish(struct world *w)
 	fine(eph_open_memory(a, clock_ms_of, 8 << 20, &h->eph));
 	fine(clients_new(a, &h->clients));
 	fine(minted_new(a, &h->minted));
+	fine(remotes_new(a, &h->remotes));
 	fine(anchors_new(a, &h->anchors));
 	for (size_t i = 0; i < sizeof made / sizeof *made; i++)
 		add_key(w, i);

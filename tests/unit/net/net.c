@@ -207,6 +207,32 @@ static bool say_and_close(struct arena *, const struct fake_request *rq)
 	return false;
 }
 
+/* SEC-29 */
+TEST(an_address_that_a_stranger_named_is_not_asked_where_only_we_can_go)
+{
+	struct world *w = world(hello);
+	struct str named = str_fmt(w->a, "http://localhost:%d/", fake_port(w->s));
+	struct fetch_ask k = to(w->base);
+	get(w, &k);
+	assert_int_equal(w->o.status, 200);
+	k.stranger = true;                   /* also not over the connection that is open to it */
+	get(w, &k);
+	assert_int_equal(w->o.status, 0);
+	assert_str(w->o.why, "the address is not a public one");
+	k.url = named;                       /* and not by a name */
+	get(w, &k);
+	assert_int_equal(w->o.status, 0);
+	k.networks = S("10.0.0.0/8 192.168.0.0/16");
+	get(w, &k);
+	assert_int_equal(w->o.status, 0);
+	k.networks = S("10.0.0.0/8 127.0.0.0/8");
+	k.url = w->base;
+	get(w, &k);
+	assert_int_equal(w->o.status, 200);
+	assert_int_equal(fake_connections(w->s), 2);
+	end(w);
+}
+
 TEST(an_answer_that_breaks_off_is_no_answer)
 {
 	static const char *const BROKEN[] = {
