@@ -7,17 +7,11 @@
 #include "settings.h"
 #include "clock.h"
 
-static void put(json_t *o, const char *name, struct str v)
-{
-	if (v.n)
-		json_object_set_new(o, name, json_stringn(v.p, v.n));
-}
-
 /* GET / */
 static err ep_home(struct req *rq, struct res *rs)
 {
 	json_t *o = json_own(rq->a, json_object());
-	put(o, "account", S("/account"));
+	json_put_str(o, "account", S("/account"));
 	return page(rq, rs, 200, &TPL_home, o);
 }
 
@@ -43,8 +37,8 @@ static err services(struct req *rq, const struct session_row *s, json_t *o)
 		TRY(client_find(rq, ids.v[n], &c));
 		if (c) {
 			json_t *app = json_object();
-			put(app, "name", c->name);
-			put(app, "uri", c->client_uri);
+			json_put_str(app, "name", c->name);
+			json_put_str(app, "uri", c->client_uri);
 			json_array_append_new(list, app);
 		}
 	}
@@ -70,12 +64,12 @@ static err ep_account(struct req *rq, struct res *rs)
 	TRY(store_person(rq->house->store, rq->a, s->person_id, &p));
 	if (!p)
 		return sign_in_first(rq, rs);
-	put(o, "person", p->name);
-	put(o, "method", s->method);
-	put(o, "level", s->acr);
-	put(o, "since", local_time(rq->a, s->auth_time));
-	put(o, "csrf", form_token(rq, s->sid));
-	put(o, "logout", S("/account/signout"));
+	json_put_str(o, "person", p->name);
+	json_put_str(o, "method", s->method);
+	json_put_str(o, "level", s->acr);
+	json_put_str(o, "since", local_time(rq->a, s->auth_time));
+	json_put_str(o, "csrf", form_token(rq, s->sid));
+	json_put_str(o, "logout", S("/account/signout"));
 	TRY(services(rq, s, o));
 	return page(rq, rs, 200, &TPL_account, o);
 }

@@ -109,6 +109,12 @@ struct strs json_strs(struct arena *a, const json_t *o, const char *name)
 	return l;
 }
 
+void json_put_str(json_t *o, const char *name, struct str v)
+{
+	if (v.n)
+		json_object_set_new(o, name, json_stringn(v.p, v.n));
+}
+
 struct str json_dump(struct arena *a, const json_t *v)
 {
 	char *z = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);

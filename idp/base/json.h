@@ -20,6 +20,7 @@ bool json_bool(const json_t *o, const char *name, bool *out);
 struct str json_text(const json_t *o, const char *name);            /* the string, or "" */
 struct strs json_strs(struct arena *a, const json_t *o, const char *name);  /* an array of strings, or one string; else none */
 struct str json_dump(struct arena *a, const json_t *v);             /* compact, members in order of insertion */
+void json_put_str(json_t *o, const char *name, struct str v);       /* a member that is a string; nothing when v is empty */
 json_t *json_own(struct arena *a, json_t *v);                       /* the arena adopts a new reference; returns v */
 
 /* Writing: straight into a buffer; commas look after themselves. Objects and arrays end by jw_end. */

@@ -161,12 +161,6 @@ struct str url_origin(struct arena *a, struct str url)
 	return str_dup(a, url.p, n);
 }
 
-static void set(json_t *o, const char *name, struct str v)
-{
-	if (v.n)
-		json_object_set_new(o, name, json_stringn(v.p, v.n));
-}
-
 err interaction_page(struct req *rq, struct res *rs, const struct interaction *i, const char *action, json_t **data)
 {
 	json_t *o = json_own(rq->a, json_object()), *app = json_object();
@@ -176,22 +170,22 @@ err interaction_page(struct req *rq, struct res *rs, const struct interaction *i
 		TRY(client_find(rq, i->client_id, &c));
 		if (!c)
 			return fault(rq->a, &INTERACTION_GONE, "client %s was removed meanwhile", i->client_id.p);
-		set(app, "name", c->name);
-		set(app, "logo", c->logo_uri);
-		set(app, "uri", c->client_uri);
-		set(app, "policy", c->policy_uri);
-		set(app, "tos", c->tos_uri);
+		json_put_str(app, "name", c->name);
+		json_put_str(app, "logo", c->logo_uri);
+		json_put_str(app, "uri", c->client_uri);
+		json_put_str(app, "policy", c->policy_uri);
+		json_put_str(app, "tos", c->tos_uri);
 		rs->form_action = url_origin(rq->a, i->redirect_uri);
 	} else {
-		set(app, "name", rq->house->conf->name);
+		json_put_str(app, "name", rq->house->conf->name);
 	}
-	set(o, "provider", rq->house->conf->name);
-	set(o, "action", str_of(action));
-	set(o, "cancel", S("/login/cancel"));
+	json_put_str(o, "provider", rq->house->conf->name);
+	json_put_str(o, "action", str_of(action));
+	json_put_str(o, "cancel", S("/login/cancel"));
 	if (rq->house->conf->methods.n > 1 && !str_is(str_of(action), "/login"))
-		set(o, "other", S("/login/other"));
-	set(o, "i", i->id);
-	set(o, "csrf", form_token(rq, bound(rq, i->id)));
+		json_put_str(o, "other", S("/login/other"));
+	json_put_str(o, "i", i->id);
+	json_put_str(o, "csrf", form_token(rq, bound(rq, i->id)));
 	*data = o;
 	return OK;
 }

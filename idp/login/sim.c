@@ -157,28 +157,26 @@ static err ask_phone(struct req *rq, struct interaction *i)
 
 /* ---- pages --------------------------------------------------------------------------------------------------------------- */
 
-static void put(json_t *o, const char *name, struct str v) { json_object_set_new(o, name, json_stringn(v.p, v.n)); }
-
 /* What was typed; on a page that is opened again, what was good before: nothing is to be typed twice (WCAG 2.2, 3.3.7). */
 static void put_typed(struct req *rq, json_t *data, const struct interaction *i)
 {
 	struct str m = i->sim.msisdn, n = i->sim.number;
 	bool typed = param_there(&rq->form, "phone");
-	put(data, "phone", typed || m.n < 3 ? form(rq, "phone") : str_fmt(rq->a, "0%s", m.p + 3));
-	put(data, "number", typed || n.n < NUMBER_PREFIX ? form(rq, "number") : str_of(n.p + NUMBER_PREFIX));
+	json_put_str(data, "phone", typed || m.n < 3 ? form(rq, "phone") : str_fmt(rq->a, "0%s", m.p + 3));
+	json_put_str(data, "number", typed || n.n < NUMBER_PREFIX ? form(rq, "number") : str_of(n.p + NUMBER_PREFIX));
 }
 
 static err page_form(struct req *rq, struct res *rs, const struct interaction *i, const char *error, const char *phone_error, const char *number_error)
 {
 	json_t *data;
 	TRY(interaction_page(rq, rs, i, "/login/sim", &data));
-	put(data, "here", interaction_url(rq, i, "/login/sim"));
+	json_put_str(data, "here", interaction_url(rq, i, "/login/sim"));
 	if (error)
-		put(data, "error", str_of(error));
+		json_put_str(data, "error", str_of(error));
 	if (phone_error)
-		put(data, "phone_error", str_of(phone_error));
+		json_put_str(data, "phone_error", str_of(phone_error));
 	if (number_error)
-		put(data, "number_error", str_of(number_error));
+		json_put_str(data, "number_error", str_of(number_error));
 	put_typed(rq, data, i);
 	return page(rq, rs, error || phone_error || number_error ? 400 : 200, &TPL_sim, data);
 }
@@ -186,8 +184,8 @@ static err page_form(struct req *rq, struct res *rs, const struct interaction *i
 static void put_hint(struct req *rq, json_t *data, const struct interaction *i)
 {
 	struct str m = i->sim.msisdn;
-	put(data, "phone_hint", str_fmt(rq->a, "%s%s", "••• ••• ", m.n > 3 ? m.p + m.n - 3 : ""));
-	put(data, "code", i->sim.code);
+	json_put_str(data, "phone_hint", str_fmt(rq->a, "%s%s", "••• ••• ", m.n > 3 ? m.p + m.n - 3 : ""));
+	json_put_str(data, "code", i->sim.code);
 }
 
 /* GET /login/sim?i= */
@@ -417,9 +415,9 @@ static err page_end(struct req *rq, struct res *rs, struct interaction *i, const
 {
 	json_t *data;
 	TRY(interaction_page(rq, rs, i, "/login/sim", &data));
-	put(data, "state", str_of(end));
+	json_put_str(data, "state", str_of(end));
 	if (strcmp(end, "blocked") && strcmp(end, "revoked"))
-		put(data, "again", S("/login/sim/again"));
+		json_put_str(data, "again", S("/login/sim/again"));
 	return page(rq, rs, 200, &TPL_sim_end, data);
 }
 
@@ -441,8 +439,8 @@ static err page_wait(struct req *rq, struct res *rs, const struct interaction *i
 	int64_t left = i->sim.deadline - rq->now;
 	TRY(interaction_page(rq, rs, i, "/login/sim/wait", &data));
 	put_hint(rq, data, i);
-	put(data, "here", interaction_url(rq, i, "/login/sim/wait"));
-	put(data, "poll", interaction_url(rq, i, "/login/sim/poll"));
+	json_put_str(data, "here", interaction_url(rq, i, "/login/sim/wait"));
+	json_put_str(data, "poll", interaction_url(rq, i, "/login/sim/poll"));
 	json_object_set_new(data, "seconds_left", json_integer(left > 0 ? left : 0));
 	return page(rq, rs, 200, &TPL_sim_wait, data);
 }

@@ -22,12 +22,6 @@ static struct str new_nonce(struct arena *a)
 	return b64(a, (struct bytes){ b, sizeof b });
 }
 
-static void put(json_t *o, const char *name, struct str v)
-{
-	if (v.n)
-		json_object_set_new(o, name, json_stringn(v.p, v.n));
-}
-
 /* Every showing of the page opens a challenge of its own and closes the one before. */
 static err page_token(struct req *rq, struct res *rs, struct interaction *i, const char *error)
 {
@@ -36,14 +30,14 @@ static err page_token(struct req *rq, struct res *rs, struct interaction *i, con
 	struct str nonce = new_nonce(rq->a);
 	TRY(eph_put(rq->house->eph, rq->a, NONCES, i->id, nonce, NONCE_LIVES));
 	TRY(interaction_page(rq, rs, i, "/login/token", &data));
-	put(data, "nonce", nonce);
-	put(data, "origin", rq->house->origin);
-	put(data, "helper", c->token_helper_url);
+	json_put_str(data, "nonce", nonce);
+	json_put_str(data, "origin", rq->house->origin);
+	json_put_str(data, "helper", c->token_helper_url);
 	if (c->cert_host.n && strs_has(c->methods, S("tls")))
-		put(data, "tls_url", interaction_url(rq, i, "/login/tls"));
+		json_put_str(data, "tls_url", interaction_url(rq, i, "/login/tls"));
 	if (error) {
-		put(data, "error", str_of(error));
-		put(data, "here", interaction_url(rq, i, "/login/token"));
+		json_put_str(data, "error", str_of(error));
+		json_put_str(data, "here", interaction_url(rq, i, "/login/token"));
 	}
 	rs->connect = c->token_helper_url;
 	return page(rq, rs, error ? 403 : 200, &TPL_token, data);

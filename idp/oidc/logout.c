@@ -34,12 +34,6 @@ static err read_request(struct req *rq, const struct params *p, struct leave *l)
 	return OK;
 }
 
-static void put(json_t *o, const char *name, struct str v)
-{
-	if (v.n)
-		json_object_set_new(o, name, json_stringn(v.p, v.n));
-}
-
 static json_t *page_data(struct req *rq, const struct client *c)
 {
 	json_t *o = json_own(rq->a, json_object());
@@ -67,10 +61,10 @@ err page_signed_out(struct req *rq, struct res *rs, const struct session_row *s,
 {
 	json_t *o = page_data(rq, c);
 	if (c)
-		put(o, "continue", c->client_uri);
+		json_put_str(o, "continue", c->client_uri);
 	if (s)
 		TRY(put_services(rq, s, o));
-	put(o, "here", S("/logout"));
+	json_put_str(o, "here", S("/logout"));
 	return page(rq, rs, 200, &TPL_logged_out, o);
 }
 
@@ -139,9 +133,9 @@ static err page_confirm(struct req *rq, struct res *rs, const struct leave *l, c
 	struct str id;
 	TRY(keep_question(rq, l, &id));
 	TRY(put_services(rq, s, o));
-	put(o, "action", S("/logout/confirmed"));
-	put(o, "csrf", form_token(rq, s->sid));
-	put(o, "i", id);
+	json_put_str(o, "action", S("/logout/confirmed"));
+	json_put_str(o, "csrf", form_token(rq, s->sid));
+	json_put_str(o, "i", id);
 	rs->form_action = url_origin(rq->a, l->to);
 	return page(rq, rs, 200, &TPL_logout_confirm, o);
 }

@@ -154,14 +154,6 @@ static void walk_ops(struct walk *w, const struct op *ops, size_t from, size_t t
 	}
 }
 
-static json_t *json_of(struct str s) { return json_stringn_nocheck(s.p, s.n); }
-
-static void set(json_t *o, const char *name, struct str s)
-{
-	if (s.n)
-		json_object_set_new_nocheck(o, name, json_of(s));
-}
-
 /* Switching the language asks the same page again, so it is offered only where asking again is harmless. */
 static struct str here_of(const struct req *rq, const json_t *data)
 {
@@ -185,16 +177,16 @@ static json_t *what_all_pages_know(struct req *rq, const json_t *data)
 	const struct house *h = rq->house;
 	json_t *o = json_own(rq->a, json_object());
 	bool en = str_is(rq->lang, "en");
-	set(o, "lang", en ? S("en") : S("vi"));
-	set(o, "provider", h && h->conf && h->conf->name.n ? h->conf->name : S("MotID"));
+	json_put_str(o, "lang", en ? S("en") : S("vi"));
+	json_put_str(o, "provider", h && h->conf && h->conf->name.n ? h->conf->name : S("MotID"));
 	if (h && memchr(h->origin.p ? h->origin.p : "", '/', h->origin.n))
-		set(o, "host", str_of(strrchr(h->origin.p, '/') + 1));
-	set(o, "ref", rq->id);
+		json_put_str(o, "host", str_of(strrchr(h->origin.p, '/') + 1));
+	json_put_str(o, "ref", rq->id);
 	struct str here = here_of(rq, data);
 	if (here.n) {
 		struct buf b = buf_new(rq->a, 256, 4 * BACK_MAX);
 		buf_url(&b, here);
-		set(o, en ? "to_vi" : "to_en", (struct str){ b.p, b.n });
+		json_put_str(o, en ? "to_vi" : "to_en", (struct str){ b.p, b.n });
 	}
 	if (json_text(data, "code").n)
 		json_object_set_new(o, "digits", digits_of(json_text(data, "code")));
@@ -234,6 +226,6 @@ err page(struct req *rq, struct res *rs, int status, const struct template *t, j
 err page_fault(struct req *rq, struct res *rs, const struct err_kind *kind)
 {
 	json_t *data = json_own(rq->a, json_object());
-	set(data, "fault", str_of(kind->code));
+	json_put_str(data, "fault", str_of(kind->code));
 	return page(rq, rs, kind->status, kind == &NOT_FOUND ? &TPL_notfound : &TPL_error, data);
 }

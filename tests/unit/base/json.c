@@ -28,6 +28,17 @@ TEST(a_real_number_is_no_integer)
 	arena_free(a);
 }
 
+TEST(an_empty_text_makes_no_member)
+{
+	struct arena *a = arena_new();
+	json_t *o = json_own(a, json_object());
+	json_put_str(o, "name", S("Lò Văn Đức"));
+	json_put_str(o, "email", S(""));
+	json_put_str(o, "phone", (struct str){ 0 });
+	assert_string_equal(json_dump(a, o).p, "{\"name\":\"Lò Văn Đức\"}");
+	arena_free(a);
+}
+
 TEST(what_the_writer_writes_the_reader_reads)
 {
 	struct arena *a = arena_new();
