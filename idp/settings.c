@@ -34,6 +34,7 @@ static const struct setting TOKENS[] = {
 	{ "id_lives",      CONF_SECONDS, AT(id_lives),      "5m",  30, HOUR, NULL },
 	{ "refresh_lives", CONF_SECONDS, AT(refresh_lives), "30d", MINUTE, 366 * DAY, NULL },
 	{ "refresh_grace", CONF_SECONDS, AT(refresh_grace), "60s", 0, 10 * MINUTE, NULL },
+	{ "introspection_lives", CONF_SECONDS, AT(introspection_lives), "0s", 0, 5 * MINUTE, NULL },   /* how long a resource server may keep an answer */
 	{ "key_rotation",  CONF_SECONDS, AT(key_rotation),  "90d", HOUR, 730 * DAY, NULL },
 	{ "key_overlap",   CONF_SECONDS, AT(key_overlap),   "2d",  MINUTE, 30 * DAY, NULL },
 	{ 0 },

@@ -32,7 +32,7 @@ static void fetch(void)
 		EVP_MD_free(mds[i]);
 }
 
-/* RFC 7518 section 3.1, RFC 8037 section 3.1 */
+/* RFC 7518 section 3.1, RFC 8037 section 3.1. Ed25519 is what RFC 9864 section 2.2 calls EdDSA when the curve is Edwards25519. */
 static const struct alg ALGS[] = {
 	{ S("RS256"), KEY_RSA, MD_256, false, 0 },
 	{ S("RS384"), KEY_RSA, MD_384, false, 0 },
@@ -44,6 +44,7 @@ static const struct alg ALGS[] = {
 	{ S("ES384"), KEY_P384, MD_384, false, 48 },
 	{ S("ES512"), KEY_P521, MD_512, false, 66 },
 	{ S("EdDSA"), KEY_ED25519, MD_NONE, false, 0 },
+	{ S("Ed25519"), KEY_ED25519, MD_NONE, false, 0 },
 };
 enum { ALG_COUNT = sizeof ALGS / sizeof *ALGS };
 
@@ -62,6 +63,18 @@ bool alg_digest(const struct alg *g, struct bytes input, unsigned char out[64], 
 	bool good = EVP_Digest(input.p, input.n, out, &len, mds[g->md], NULL) == 1;
 	*n = len;
 	return good;
+}
+
+struct str alg_half_hash(struct arena *a, struct str alg, struct str text)
+{
+	const struct alg *g = alg_find(alg);
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+	pthread_once(&once, fetch);
+	/* RFC 8032 section 5.1: Ed25519 hashes with SHA-512 */
+	if (EVP_Digest(text.p, text.n, hash, &n, mds[!g ? MD_256 : g->md == MD_NONE ? MD_512 : g->md], NULL) != 1)
+		abort();
+	return b64url(a, (struct bytes){ hash, n / 2 });
 }
 
 static bool prepare(const struct alg *g, EVP_PKEY_CTX *c, bool sign)
@@ -457,9 +470,10 @@ err key_set_read(struct arena *a, const json_t *jwks, struct key_set *out)
 	return OK;
 }
 
+/* The two names of Ed25519 are one algorithm; every other is only itself. */
 static bool goes_with(const struct key *k, const struct alg *g)
 {
-	return g && g->kind == k->kind && (!k->only || k->only == g);
+	return g && g->kind == k->kind && (!k->only || k->only == g || g->md == MD_NONE);
 }
 
 struct key *key_set_find(const struct key_set *s, struct str kid, struct str alg)

@@ -23,6 +23,9 @@ struct key_set { struct { struct str kid, alg, use; struct key *key; } *v; size_
 err key_set_read(struct arena *a, const json_t *jwks, struct key_set *out);  /* unknown kty are skipped; the arena holds the keys */
 struct key *key_set_find(const struct key_set *, struct str kid, struct str alg);
 
-/* One signature by one key. alg in JWA names: RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA. ES*: raw r||s of the
- * exact length. false also when alg and key do not go together (RFC 8725 section 3.1). */
+/* One signature by one key. alg in JWA names: RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA, and Ed25519, which is EdDSA
+ * by its newer name (RFC 9864). ES*: raw r||s of the exact length. false also when alg and key do not go together (RFC 8725 section 3.1). */
 bool key_verify(const struct key *, struct str alg, struct bytes input, struct bytes sig);
+
+/* at_hash, c_hash, s_hash (OpenID Connect Core section 3.1.3.6): base64url of the left half of the hash that alg signs with. */
+struct str alg_half_hash(struct arena *a, struct str alg, struct str text);

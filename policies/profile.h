@@ -14,7 +14,8 @@ struct profile {
 	struct str name;
 	/* words */
 	struct str auth_methods, grant_types, response_types, response_modes;
-	struct str id_token_algs, assertion_algs;
+	struct str id_token_algs;            /* what ID tokens, userinfo and introspection answers may be signed with */
+	struct str assertion_algs;
 	/* client assertions: RFC 7523 */
 	enum assertion_audience audience;
 	int64_t assertion_lives;             /* seconds that exp may be ahead */

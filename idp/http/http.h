@@ -71,7 +71,7 @@ struct str param_of(const struct params *l, const char *name);
 bool param_there(const struct params *l, const char *name);
 
 void res_header(struct req *rq, struct res *rs, const char *name, struct str value);
-void res_json(struct res *rs, int status, struct str json);       /* with Cache-Control: no-store */
+void res_json(struct res *rs, int status, struct str json);       /* what is application/… is never stored, unless a Cache-Control says so */
 void res_redirect(struct req *rq, struct res *rs, struct str url);/* 303 See Other */
 struct str url_with(struct arena *a, struct str url, const struct param *add, size_t n); /* adds percent-encoded query parameters */
 

@@ -163,7 +163,7 @@ static void finish(struct req *rq, struct res *rs)
 {
 	unless_there(rq, rs, "X-Content-Type-Options", S("nosniff"));
 	unless_there(rq, rs, "Referrer-Policy", S("no-referrer"));
-	if (str_is(rs->type, "application/json"))
+	if (str_starts(rs->type, S("application/")))
 		unless_there(rq, rs, "Cache-Control", S("no-store"));
 	if (rq->house->secure)
 		unless_there(rq, rs, "Strict-Transport-Security", S("max-age=63072000; includeSubDomains"));

@@ -9,7 +9,7 @@
 
 enum member { TEXT, TEXTS, FLAG, JWKS, IGNORED };
 
-/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4; the last rows are ours */
+/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9701 section 6; the last rows are ours */
 static const struct { const char *name; enum member type; size_t at; } MEMBERS[] = {
 #define AT(f) offsetof(struct client, f)
 	{ "client_name",                     TEXT,    AT(name) },
@@ -23,7 +23,9 @@ static const struct { const char *name; enum member type; size_t at; } MEMBERS[]
 	{ "response_types",                  TEXTS,   AT(response_types) },
 	{ "scope",                           TEXT,    AT(scope) },
 	{ "token_endpoint_auth_method",      TEXT,    AT(auth_method) },
-	{ "id_token_signed_response_alg",    TEXT,    AT(id_token_alg) },
+	{ "id_token_signed_response_alg",    TEXT,    AT(id_token.sign) },
+	{ "userinfo_signed_response_alg",    TEXT,    AT(userinfo.sign) },
+	{ "introspection_signed_response_alg", TEXT,  AT(introspection.sign) },
 	{ "subject_type",                    TEXT,    AT(subject_type) },
 	{ "require_auth_time",               FLAG,    AT(require_auth_time) },
 	{ "jwks",                            JWKS,    AT(jwks) },
@@ -205,12 +207,26 @@ static err find_sector(struct arena *a, struct client *c)
 	return OK;
 }
 
+static err check_envelopes(struct arena *a, const struct client *c)
+{
+	const struct { const char *name; const struct envelope *how; } ALL[] = {
+		{ "id_token_signed_response_alg", &c->id_token }, { "userinfo_signed_response_alg", &c->userinfo },
+		{ "introspection_signed_response_alg", &c->introspection },
+	};
+	for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++) {
+		struct str sign = ALL[i].how->sign;
+		if (sign.n)
+			TRY(check_words(a, c, ALL[i].name, (struct strs){ &sign, 1 }, c->rules->id_token_algs));
+	}
+	return OK;
+}
+
 static err check(struct arena *a, struct client *c)
 {
-	struct strs method = { &c->auth_method, 1 }, alg = { &c->id_token_alg, 1 };
+	struct strs method = { &c->auth_method, 1 };
 	const struct profile *p = c->rules;
 	TRY(check_words(a, c, "token_endpoint_auth_method", method, p->auth_methods));
-	TRY(check_words(a, c, "id_token_signed_response_alg", alg, p->id_token_algs));
+	TRY(check_envelopes(a, c));
 	TRY(check_words(a, c, "grant_type", c->grant_types, p->grant_types));
 	TRY(check_words(a, c, "response_type", c->response_types, p->response_types));
 	if (!str_is(c->subject_type, "pairwise") && !str_is(c->subject_type, "public"))
@@ -233,7 +249,8 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 	*out = (struct client){
 		.id = str_copy(a, id), .name = str_copy(a, id), .client_uri = S(""), .logo_uri = S(""), .tos_uri = S(""), .policy_uri = S(""),
 		.grant_types = one(a, S("authorization_code")), .response_types = one(a, S("code")), .scope = S("openid"),
-		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""), .id_token_alg = S("RS256"),
+		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""),
+		.id_token = { .sign = S("RS256") }, .userinfo = { .sign = S("") }, .introspection = { .sign = S("RS256") },
 		.subject_type = S("pairwise"), .sector = S(""), .default_acr_values = S(""), .profile = S(""),
 	};
 	err e = json_read_object(a, metadata, &o);

@@ -2,6 +2,9 @@
 #include "house.h"
 #include "key.h"
 
+/* How an answer is made for a client: the JWS alg that it is signed with; "" = it is not a JWT. */
+struct envelope { struct str sign; };
+
 /* A registered application, parsed once from its stored metadata (RFC 7591 section 2 names, JSON) and then only read. Reference-counted
  * behind the cache; what client_find gives lives as long as the request. */
 struct client {
@@ -14,7 +17,7 @@ struct client {
 	struct str tls_subject_dn;           /* tls_client_auth_subject_dn, RFC 4514 */
 	struct key_set jwks;                 /* whoever needs a key of theirs asks client_keys (remote.h) */
 	struct str jwks_uri;                 /* where they are published instead; or "" */
-	struct str id_token_alg;             /* RS256 unless registered otherwise */
+	struct envelope id_token, userinfo, introspection; /* ID tokens and introspection answers: RS256 unless registered otherwise */
 	struct str subject_type;             /* "pairwise" or "public" */
 	struct str sector;                   /* host that pairwise subjects are made for */
 	struct str default_acr_values;       /* words; a floor when the request names none */

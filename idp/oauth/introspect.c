@@ -1,14 +1,70 @@
 #include "oauth.h"
 #include "audit_of.h"
 #include "hash.h"
+#include "oidc.h"
+#include "settings.h"
+#include <stdlib.h>
 
 /* RFC 7662. A resource server learns of a token only what concerns it; of every other, that it is not active. */
 
-static err inactive(struct res *rs)
+/* ---- how it is told ----------------------------------------------------------------------------------------------- */
+
+/* RFC 9110 section 12.4.2: a weight of 0 means "not acceptable" */
+static bool weighs_nothing(struct str range)
 {
-	res_json(rs, 200, S("{\"active\":false}"));
-	return OK;
+	const char *q = strstr(range.p, "q=");
+	return q && strtod(q + 2, NULL) == 0;
 }
+
+/* section 12.5.1: the media type itself; a range with a star means JSON, which everybody reads */
+static bool accepts(const struct req *rq, struct str type)
+{
+	struct str all = header(rq, "accept");
+	for (const char *p = all.p, *end = all.p + all.n; p && p < end;) {
+		size_t part = strcspn(p, ","), name = strcspn(p, ",; \t");
+		if (str_eq_nocase((struct str){ p, name }, type) && !weighs_nothing(str_dup(rq->a, p, part)))
+			return true;
+		p += part + (p[part] == ',');
+		p += strspn(p, " \t");
+	}
+	return false;
+}
+
+/* RFC 9701 section 5: iss, aud, iat and token_introspection; neither sub nor exp beside them, so that it is no access token. */
+static err answer_jwt(struct req *rq, struct res *rs, const struct client *c, struct str json)
+{
+	struct str claims;
+	struct jw w = jw_new(rq->a, 16 * 1024);
+	jw_object(&w, NULL);
+	jw_str(&w, "iss", rq->house->issuer);
+	jw_str(&w, "aud", c->id);
+	jw_int(&w, "iat", rq->now);
+	jw_raw(&w, "token_introspection", json);
+	jw_end(&w);
+	TRY(jw_done(&w, &claims));
+	rs->type = S("application/token-introspection+jwt");
+	return envelope(rq, c, &c->introspection, S("token-introspection+jwt"), claims, &rs->body);
+}
+
+static err answer(struct req *rq, struct res *rs, const struct client *c, struct str json)
+{
+	res_json(rs, 200, json);
+	return accepts(rq, S("application/token-introspection+jwt")) ? answer_jwt(rq, rs, c, json) : OK;
+}
+
+static err inactive(struct req *rq, struct res *rs, const struct client *c) { return answer(rq, rs, c, S("{\"active\":false}")); }
+
+/* RFC 7662 section 4: a cached answer hides a revocation for as long as it is kept. So none is kept, unless the operator allows some seconds;
+ * never longer than the token lives; and "inactive" never. Whatever a resource server does, the token's own life is the end of it. */
+static err active(struct req *rq, struct res *rs, const struct client *c, struct str json, epoch exp)
+{
+	int64_t lives = rq->house->conf->introspection_lives, left = exp - rq->now;
+	if (lives > 0)
+		res_header(rq, rs, "Cache-Control", str_fmt(rq->a, "private, max-age=%lld", (long long)(lives < left ? lives : left)));
+	return answer(rq, rs, c, json);
+}
+
+/* ---- what is told --------------------------------------------------------------------------------------------------- */
 
 /* section 4: "the authorization server MUST determine whether or not the resource server making the request is the intended audience" */
 static bool concerns(const struct client *c, const struct access *t)
@@ -27,7 +83,7 @@ static void write_confirm(struct jw *w, struct str confirm)
 }
 
 /* section 2.2 */
-static err answer_access(struct req *rq, struct res *rs, const struct access *t)
+static err answer_access(struct req *rq, struct res *rs, const struct client *c, const struct access *t)
 {
 	struct str json;
 	struct jw w = jw_new(rq->a, 8192);
@@ -54,8 +110,7 @@ static err answer_access(struct req *rq, struct res *rs, const struct access *t)
 	write_confirm(&w, t->confirm);
 	jw_end(&w);
 	TRY(jw_done(&w, &json));
-	res_json(rs, 200, json);
-	return OK;
+	return active(rq, rs, c, json, t->exp);
 }
 
 static err of_access(struct req *rq, struct res *rs, const struct client *c, struct str token)
@@ -65,11 +120,11 @@ static err of_access(struct req *rq, struct res *rs, const struct client *c, str
 	struct grant_row *g;
 	err e = access_read(rq, token, &t);
 	if (e.kind)
-		return e.kind == &INVALID_TOKEN ? inactive(rs) : e;
+		return e.kind == &INVALID_TOKEN ? inactive(rq, rs, c) : e;
 	if (!concerns(c, &t))
-		return inactive(rs);
+		return inactive(rq, rs, c);
 	TRY(store_token_live(rq->house->store, rq->a, t.jti, t.grant_id, t.client_id, rq->now, &live, &g, NULL));
-	return live == TOKEN_LIVE ? answer_access(rq, rs, &t) : inactive(rs);
+	return live == TOKEN_LIVE ? answer_access(rq, rs, c, &t) : inactive(rq, rs, c);
 }
 
 /* A refresh token concerns nobody but the client that holds it. */
@@ -80,10 +135,10 @@ static err of_refresh(struct req *rq, struct res *rs, const struct client *c, st
 	enum liveness live;
 	TRY(store_refresh_look(rq->house->store, rq->a, hash_of(rq->a, token), &r, &g));
 	if (!r || !g || !str_eq(g->client_id, c->id) || r->used_at || r->expires_at <= rq->now)
-		return inactive(rs);
+		return inactive(rq, rs, c);
 	TRY(store_token_live(rq->house->store, rq->a, S(""), g->id, c->id, rq->now, &live, &again, NULL));
 	if (live != TOKEN_LIVE)
-		return inactive(rs);
+		return inactive(rq, rs, c);
 
 	struct str json;
 	struct jw w = jw_new(rq->a, 8192);
@@ -97,8 +152,7 @@ static err of_refresh(struct req *rq, struct res *rs, const struct client *c, st
 	jw_str(&w, "iss", rq->house->issuer);
 	jw_end(&w);
 	TRY(jw_done(&w, &json));
-	res_json(rs, 200, json);
-	return OK;
+	return active(rq, rs, c, json, r->expires_at);
 }
 
 static err introspect(struct req *rq, struct res *rs, const struct client **c)

@@ -94,7 +94,10 @@ static void requests(struct jw *w, const struct req *rq)
 static void answers(struct jw *w, const struct req *rq)
 {
 	jw_strs(w, "subject_types_supported", str_words(rq->a, S("pairwise public")));
-	jw_strs(w, "id_token_signing_alg_values_supported", profiles_words(rq->a, COLUMN(id_token_algs)));
+	static const char *const SIGNED[] = { "id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported",
+	                                      "introspection_signing_alg_values_supported" };
+	for (size_t i = 0; i < sizeof SIGNED / sizeof *SIGNED; i++)
+		jw_strs(w, SIGNED[i], profiles_words(rq->a, COLUMN(id_token_algs)));
 	jw_strs(w, "claim_types_supported", (struct strs){ &S("normal"), 1 });
 	jw_array(w, "claims_supported");
 	claims_names(w);

@@ -22,11 +22,12 @@ err id_hint_read(struct req *rq, struct str token, struct id_hint *out)
 	const struct key *key = keyring_key(ring, jws.kid, rq->now);
 	if (!key)
 		return refused(rq, "no key of ours");
-	e = jws_verify(rq->a, token, key, S("RS256 ES256"), S(""), &claims);
+	e = jws_verify(rq->a, token, key, jws.alg, S(""), &claims);       /* the key is ours, and bound to its alg */
 	if (e.kind)
 		return refused(rq, e.why);
 	if (!str_eq(json_text(claims, "iss"), rq->house->issuer))
 		return refused(rq, "issued by somebody else");
 	*out = (struct id_hint){ .client_id = json_text(claims, "aud"), .sub = json_text(claims, "sub"), .sid = json_text(claims, "sid") };
-	return out->client_id.n && out->sub.n ? OK : refused(rq, "without aud or sub");
+	/* section 2 demands all of these; what userinfo signs for the same client has no exp */
+	return out->client_id.n && out->sub.n && json_is_integer(json_object_get(claims, "exp")) ? OK : refused(rq, "without aud, sub or exp");
 }

@@ -1,20 +1,8 @@
 #include "oauth.h"
 #include "oidc.h"
-#include "code.h"
-#include "hash.h"
-#include "jws.h"
-#include "keys.h"
 #include "settings.h"
 
 enum { MAX_CLAIMS = 16 * 1024 };
-
-/* OpenID Connect Core section 3.1.3.6: the left half of the hash; RS256 and ES256 both hash with SHA-256 */
-static struct str at_hash(struct arena *a, struct str token)
-{
-	unsigned char hash[SHA256_SIZE];
-	sha256(token.p, token.n, hash);
-	return b64url(a, (struct bytes){ hash, SHA256_SIZE / 2 });
-}
 
 /* section 2: auth_time "when a max_age request is made or when auth_time is requested as an Essential Claim"; or by registration */
 static bool auth_time_wanted(struct req *rq, const struct tokens *t)
@@ -45,19 +33,14 @@ static err claims_of(struct req *rq, const struct tokens *t, struct str *claims)
 	if (g->amr.n)
 		jw_strs(&w, "amr", str_words(rq->a, g->amr));
 	jw_opt(&w, "sid", g->sid);
-	jw_str(&w, "at_hash", at_hash(rq->a, t->access));
+	jw_str(&w, "at_hash", alg_half_hash(rq->a, t->client->id_token.sign, t->access));
 	jw_end(&w);
 	return jw_done(&w, claims);
 }
 
 err id_token_mint(struct req *rq, struct tokens *t)
 {
-	struct keyring *ring;
 	struct str claims;
-	TRY(keys_now(rq->house, rq->a, &ring));
-	struct signer *signer = keyring_signer(ring, t->client->id_token_alg, rq->now);
-	if (!signer)
-		return fault(rq->a, &UNAVAILABLE, "no %s key signs now", t->client->id_token_alg.p);
 	TRY(claims_of(rq, t, &claims));
-	return jws_sign(rq->a, signer, S("JWT"), claims, &t->id_token);
+	return envelope(rq, t->client, &t->client->id_token, S("JWT"), claims, &t->id_token);
 }

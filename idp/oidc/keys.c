@@ -11,9 +11,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FRESH = 5, MARGIN = 3600, MANY = 64 };
+enum { FRESH = 5, MANY = 64, YOUNG = 60 };
 
-static const struct str ALGS[] = { S("RS256"), S("ES256"), { 0 } };
+/* Whatever a profile lets a client ask for. Each has its key from the start, wanted yet or not: the first client that registers for one
+ * finds it in every cache of the set. Ed25519 goes by the name that the field knows, EdDSA (RFC 9864 deprecates it, and few read the other). */
+static const struct str ALGS[] = { S("RS256"), S("ES256"), S("PS256"), S("EdDSA"), { 0 } };
+
+const struct str *keys_algs(void) { return ALGS; }
 
 /* What was read together; swapped whole. */
 struct reading {
@@ -157,7 +161,7 @@ static err make_key(struct house *h, struct arena *a, struct str alg, epoch now,
 static epoch retires(const struct house *h, epoch next_active)
 {
 	const struct settings *c = h->conf;
-	return next_active + (c->access_lives > c->id_lives ? c->access_lives : c->id_lives) + MARGIN;
+	return next_active + (c->access_lives > c->id_lives ? c->access_lives : c->id_lives) + JWKS_LIVES;
 }
 
 static const struct key_row *newest(const struct key_row *rows, size_t n, struct str alg, const struct key_row *but)
@@ -171,7 +175,16 @@ static const struct key_row *newest(const struct key_row *rows, size_t n, struct
 
 static epoch round_up(epoch t, int64_t step) { return (t + step - 1) / step * step; }
 
-/* The first key signs at once. The next is made key_overlap before it is due, so that whoever caches the set has it by then; when nobody
+/* The first key signs at once, unless a set without it has been published: then when no cache has that set any more. */
+static epoch first_signs(const struct key_row *rows, size_t n, epoch now)
+{
+	epoch since = now;
+	for (size_t i = 0; i < n; i++)
+		since = rows[i].created_at < since ? rows[i].created_at : since;
+	return since + YOUNG > now ? now - now % 60 : round_up(now + JWKS_LIVES, 60);
+}
+
+/* The next key is made key_overlap before it is due, so that whoever caches the set has it by then; when nobody
  * was there to make it, it still is published for half of that. Times are such that processes which do this at once mean the same key, and
  * all but one are told CONFLICT. */
 static err due(struct house *h, struct arena *a, const struct key_row *rows, size_t n, struct str alg, epoch now, bool *changed)
@@ -186,7 +199,7 @@ static err due(struct house *h, struct arena *a, const struct key_row *rows, siz
 	}
 	if (last && now < last->active_at + c->key_rotation - c->key_overlap)
 		return OK;
-	epoch at = last ? last->active_at + c->key_rotation : now - now % 60;
+	epoch at = last ? last->active_at + c->key_rotation : first_signs(rows, n, now);
 	if (last && at < now + c->key_overlap / 2)
 		at = round_up(now + c->key_overlap, 60);
 	*changed = true;
@@ -361,7 +374,7 @@ err keys_rotate(struct house *h, struct arena *a, struct str alg, epoch now, epo
 	for (const struct str *l = ALGS; l->n; l++)
 		known |= str_eq(*l, alg);
 	if (!known)
-		return fault(a, &BAD_USAGE, "no keys of %s are kept; there are RS256 and ES256", alg.p);
+		return fault(a, &BAD_USAGE, "no keys of %s are kept; there are RS256, ES256, PS256 and EdDSA", alg.p);
 	TRY(store_key_list(h->store, a, &rows, &n));
 	const struct key_row *last = newest(rows, n, alg, NULL);
 	TRY(make_key(h, a, alg, now, active_at, kid));

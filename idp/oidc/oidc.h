@@ -22,6 +22,12 @@ void claims_write(struct req *rq, struct jw *w, const struct person_row *p, cons
 struct str claims_scope(struct arena *a, const struct claims_ask *ask);
 void claims_names(struct jw *w);                      /* claims_supported, into an open array */
 
+/* Who signs by alg now, for this client; borrowed until the request ends. UNAVAILABLE when no key of that alg signs. */
+struct signer;
+err client_signer(struct req *rq, const struct client *, struct str alg, struct signer **out);
+/* Claims as the client registered to have them: signed. */
+err envelope(struct req *rq, const struct client *, const struct envelope *how, struct str typ, struct str claims, struct str *token);
+
 /* The ID token of an answer: OpenID Connect Core section 2. Who logged in, when and how; never what userinfo is for. */
 struct tokens;
 err id_token_mint(struct req *rq, struct tokens *t);

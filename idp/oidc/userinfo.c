@@ -2,6 +2,14 @@
 #include "oidc.h"
 #include "audit_of.h"
 
+/* section 5.3.2: "If signed, the UserInfo Response MUST contain the Claims iss and aud as members." Never exp or nonce: it is no ID token. */
+static void write_envelope(struct req *rq, struct jw *w, const struct client *c)
+{
+	jw_str(w, "iss", rq->house->issuer);
+	jw_str(w, "aud", c->id);
+	jw_int(w, "iat", rq->now);
+}
+
 static err userinfo(struct req *rq, struct res *rs, const struct client **c)
 {
 	struct access t;
@@ -18,15 +26,21 @@ static err userinfo(struct req *rq, struct res *rs, const struct client **c)
 	if (!g || !p)
 		return fault(rq->a, &INVALID_TOKEN, "token %s stands for nobody", t.jti.p);
 
+	bool jwt = (*c)->userinfo.sign.n > 0;
 	struct claims_ask ask = { .client = *c, .scope = t.scope, .claims = g->claims };
 	struct jw w = jw_new(rq->a, 64 * 1024);
 	jw_object(&w, NULL);
+	if (jwt)
+		write_envelope(rq, &w, *c);
 	jw_str(&w, "sub", t.sub);
 	claims_write(rq, &w, p, &ask);
 	jw_end(&w);
 	TRY(jw_done(&w, &json));
 	res_json(rs, 200, json);
-	return OK;
+	if (!jwt)
+		return OK;
+	rs->type = S("application/jwt");
+	return envelope(rq, *c, &(*c)->userinfo, S("JWT"), json, &rs->body);
 }
 
 /* GET and POST /userinfo: OpenID Connect Core section 5.3 */

@@ -313,7 +313,7 @@ TEST(a_registration_says_only_what_is_understood)
 	struct client c;
 	fine(client_parse(a, S("x"), S(WITH("")), &c));
 	assert_str(c.auth_method, "client_secret_basic");
-	assert_str(c.id_token_alg, "RS256");
+	assert_str(c.id_token.sign, "RS256");
 	assert_str(c.subject_type, "pairwise");
 	assert_str(c.sector, "a.example");
 	assert_str(c.profile, "oidc-basic-2026");

@@ -25,7 +25,7 @@ static const char KNOWN[] = " issuer authorization_endpoint token_endpoint useri
 	" request_uri_parameter_supported authorization_response_iss_parameter_supported token_endpoint_auth_methods_supported"
 	" token_endpoint_auth_signing_alg_values_supported introspection_endpoint_auth_methods_supported introspection_endpoint_auth_signing_alg_values_supported"
 	" revocation_endpoint_auth_methods_supported revocation_endpoint_auth_signing_alg_values_supported tls_client_certificate_bound_access_tokens"
-	" subject_types_supported id_token_signing_alg_values_supported claim_types_supported claims_supported ";
+	" subject_types_supported id_token_signing_alg_values_supported userinfo_signing_alg_values_supported introspection_signing_alg_values_supported claim_types_supported claims_supported ";
 
 TEST(discovery_says_what_a_provider_must_and_nothing_of_its_own)
 {
@@ -109,7 +109,7 @@ TEST(the_key_set_holds_public_keys_with_their_own_names)
 	struct world *w = world();
 	json_t *keys = jwks(w), *k;
 	size_t i;
-	assert_int_equal(json_array_size(keys), 2);
+	assert_int_equal(json_array_size(keys), 4);
 	json_array_foreach(keys, i, k) {
 		assert_true(json_text(k, "kid").n > 0 && json_text(k, "alg").n > 0);
 		assert_str(json_text(k, "use"), "sig");
@@ -131,16 +131,16 @@ TEST(the_next_key_is_published_before_it_signs_and_the_old_one_outlives_what_it_
 	struct id_hint who;
 
 	pass(w, 88 * 86400 - 60);                /* 90 days less two of overlap, and a little */
-	assert_int_equal(json_array_size(jwks(w)), 2);
-	pass(w, 61);
 	assert_int_equal(json_array_size(jwks(w)), 4);
+	pass(w, 61);
+	assert_int_equal(json_array_size(jwks(w)), 8);
 	assert_string_equal(kid_in_use(w, "ES256").p, old.p);
 	pass(w, 2 * 86400);
 	assert_string_not_equal(kid_in_use(w, "ES256").p, old.p);
-	assert_int_equal(json_array_size(jwks(w)), 4);
+	assert_int_equal(json_array_size(jwks(w)), 8);
 	fine(id_hint_read(world_req(w), hint, &who));
 	pass(w, 3600 + 300);
-	assert_int_equal(json_array_size(jwks(w)), 2);
+	assert_int_equal(json_array_size(jwks(w)), 4);
 	fails(id_hint_read(world_req(w), hint, &who), INVALID_REQUEST);
 }
 
@@ -196,7 +196,7 @@ TEST(keys_go_on_while_the_store_is_away)
 	struct world *w = world();
 	pass(w, 6);
 	breaks_at(w, 0);
-	assert_int_equal(json_array_size(jwks(w)), 2);
+	assert_int_equal(json_array_size(jwks(w)), 4);
 	breaks_at(w, -1);
 }
 
@@ -206,7 +206,7 @@ TEST(the_keeper_of_the_keys_lets_the_set_be_read_without_the_store_and_ends_when
 	fine(keys_keep(&w->house, w->a));
 	pass(w, 6);
 	breaks_at(w, 0);
-	assert_int_equal(json_array_size(jwks(w)), 2);
+	assert_int_equal(json_array_size(jwks(w)), 4);
 	breaks_at(w, -1);
 	world();                                 /* waits for the thread's end */
 }

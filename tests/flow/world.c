@@ -105,9 +105,12 @@ static void remove_folder(const char *path)
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 /* Made once for all worlds of a program: an RSA key takes longer than most tests. */
-static struct { const char *alg, *kid; char sealed[8192]; char jwk[2048]; } made[] = { { .alg = "RS256", .kid = "rsa-1" }, { .alg = "ES256", .kid = "ec-1" } };
+static struct { const char *alg, *kid; char sealed[8192]; char jwk[2048]; } made[] = { { .alg = "RS256", .kid = "rsa-1" }, { .alg = "ES256", .kid = "ec-1" },
+	{ .alg = "PS256", .kid = "pss-1" }, { .alg = "EdDSA", .kid = "ed-1" } };
 
-static void add_key(struct world *w, size_t i)
+static size_t keys_made = sizeof made / sizeof *made;
+
+static void add_key(struct world *w, size_t i, epoch since)
 {
 	struct arena *a = w->a;
 	struct str what = str_fmt(a, "key:%s", made[i].kid);
@@ -123,7 +126,7 @@ static void add_key(struct world *w, size_t i)
 	struct audit ev = audit_of(world_req(w), "key.made");
 	struct key_row row = {
 		.kid = str_of(made[i].kid), .alg = str_of(made[i].alg), .public_jwk = str_of(made[i].jwk), .sealed = str_of(made[i].sealed),
-		.created_at = w->now, .active_at = w->now - w->now % 60,
+		.created_at = since, .active_at = since - since % 60,
 	};
 	fine(store_key_add(w->house.store, a, &row, &ev));
 }
@@ -187,6 +190,11 @@ static void add_client(struct world *w, const char *name, const char *method, co
 #define USUAL ",\"grant_types\":[\"authorization_code\",\"refresh_token\"],\"scope\":\"openid profile email phone address offline_access\"" \
 	",\"post_logout_redirect_uris\":[\"https://portal.example/bye\"]"
 
+void one_more(struct world *w, const char *name, const char *more)
+{
+	add_client(w, str_copy(w->a, str_of(name)).p, "client_secret_basic", str_fmt(w->a, USUAL "%s", more).p);
+}
+
 static void add_clients(struct world *w)
 {
 	struct arena *a = w->a;
@@ -242,6 +250,15 @@ static void add_citizen(struct world *w)
 
 /* ---- putting up ---------------------------------------------------------------------------------------------------------- */
 
+struct world *world_with_keys(size_t n)
+{
+	size_t all = keys_made;
+	keys_made = n;
+	struct world *w = world();
+	keys_made = all;
+	return w;
+}
+
 static void furnish(struct world *w)
 {
 	struct arena *a = w->a;
@@ -259,8 +276,8 @@ static void furnish(struct world *w)
 	fine(minted_new(a, &h->minted));
 	fine(remotes_new(a, &h->remotes));
 	fine(anchors_new(a, &h->anchors));
-	for (size_t i = 0; i < sizeof made / sizeof *made; i++)
-		add_key(w, i);
+	for (size_t i = 0; i < keys_made; i++)
+		add_key(w, i, keys_made == sizeof made / sizeof *made ? w->now : w->now - 86400);
 	fine(keys_new(h, a, &h->keys));
 }
 

@@ -26,6 +26,7 @@ struct world {
 };
 
 struct world *world(void);                                       /* torn down by the next one, and at the end */
+struct world *world_with_keys(size_t n);                         /* only the first n of RS256 ES256 PS256 EdDSA, made yesterday */
 void world_also(const struct route *table);                      /* further routes; before ask() */
 void pass(struct world *w, epoch seconds);
 void breaks_at(struct world *w, int nth);                        /* the store answers nth more times, then never; -1: always again */
@@ -34,6 +35,9 @@ void breaks_at(struct world *w, int nth);                        /* the store an
 struct res *ask(struct world *w, const char *method, const char *target, const char *headers, const char *body);
 struct res *ask_in(struct world *w, struct arena *a, const char *method, const char *target, const char *headers, const char *body);
 struct req *world_req(struct world *w);                          /* for calling handlers' helpers directly */
+
+/* One more client, with secret_of(name); more: further metadata, each member after a comma. */
+void one_more(struct world *w, const char *name, const char *more);
 
 struct str as(struct world *w, const char *client);              /* its Authorization header line */
 struct str secret_of(struct world *w, const char *client);
