@@ -29,6 +29,7 @@ static const struct setting SECRETS[] = {
 };
 /* PROTOCOL.md 2.12: codes live for a minute at most; 2.6: a rotated refresh token must still answer for well over 30 s */
 static const struct setting TOKENS[] = {
+	{ "request_lives", CONF_SECONDS, AT(request_lives), "60s", 10, 600, NULL },
 	{ "code_lives",    CONF_SECONDS, AT(code_lives),    "60s", 1, 60, NULL },
 	{ "access_lives",  CONF_SECONDS, AT(access_lives),  "5m",  30, HOUR, NULL },
 	{ "id_lives",      CONF_SECONDS, AT(id_lives),      "5m",  30, HOUR, NULL },

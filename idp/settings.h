@@ -14,6 +14,7 @@ struct settings {
 	bool master_key_ours;                /* unsaid: kept in the state folder, made when missing */
 	/* [tokens] */
 	int64_t code_lives, access_lives, id_lives, refresh_lives, refresh_grace, introspection_lives, key_rotation, key_overlap;
+	int64_t request_lives;               /* pushed ones, RFC 9126 */
 	/* [sessions] */
 	int64_t session_lives, interaction_lives;
 	/* [login] */

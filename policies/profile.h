@@ -22,6 +22,7 @@ struct profile {
 	int64_t skew;                        /* seconds that clocks may differ */
 	/* */
 	bool pkce;                           /* of every client; always of public ones */
+	bool par;                            /* no authorization request but a pushed one: RFC 9126 */
 	bool rotate_refresh;
 	bool bound_tokens;                   /* access tokens must be bound to the client's certificate */
 };

@@ -10,7 +10,7 @@ static const char KIND[] = "interaction";
 static const struct member { const char *name; size_t at; enum { TEXT, NUMBER, FLAG } type; } MEMBERS[] = {
 #define M(f, t) { #f, offsetof(struct interaction, f), t }
 	M(browser, TEXT), M(client_id, TEXT), M(redirect_uri, TEXT), M(response_mode, TEXT), M(state, TEXT), M(nonce, TEXT),
-	M(scope, TEXT), M(challenge, TEXT), M(acr_values, TEXT), M(prompt, TEXT), M(login_hint, TEXT), M(claims, TEXT), M(hint_sub, TEXT),
+	M(pushed, TEXT), M(scope, TEXT), M(challenge, TEXT), M(acr_values, TEXT), M(prompt, TEXT), M(login_hint, TEXT), M(claims, TEXT), M(hint_sub, TEXT),
 	M(max_age, NUMBER), M(acr_essential, FLAG), M(created_at, NUMBER), M(login_at, NUMBER), M(consented, TEXT), M(nonce_token, TEXT),
 	M(sim.txn, TEXT), M(sim.msisdn, TEXT), M(sim.number, TEXT), M(sim.hash, TEXT), M(sim.code, TEXT),
 	M(sim.sent_at, NUMBER), M(sim.deadline, NUMBER),
@@ -50,10 +50,10 @@ static err read(struct arena *a, struct str text, struct interaction *i)
 
 struct str interaction_id(struct arena *a) { return rand_token(a); }
 
-static struct str label(struct arena *a, struct str id) { return str_fmt(a, "interaction:%s", id.p); }
+static struct str label(struct arena *a, const char *kind, struct str id) { return str_fmt(a, "%s:%s", kind, id.p); }
 
 /* Four for each attempt at signing in, and a long request counts for several. */
-static err count_begun(struct req *rq, size_t size)
+err begun_count(struct req *rq, size_t size)
 {
 	enum { WINDOW = 600, FOR_EACH = 4, PIECE = 2048 };
 	int64_t n = 0;
@@ -71,8 +71,27 @@ err interaction_put(struct req *rq, const struct interaction *i)
 		return fault(rq->a, &INTERACTION_GONE, "the interaction has lived its time");
 	TRY(write(rq->a, i, &text));
 	if (!i->kept)
-		TRY(count_begun(rq, text.n));
-	return eph_put(rq->house->eph, rq->a, KIND, i->id, seal(rq->a, rq->house->secrets.seal, label(rq->a, i->id), text), left);
+		TRY(begun_count(rq, text.n));
+	return eph_put(rq->house->eph, rq->a, KIND, i->id, seal(rq->a, rq->house->secrets.seal, label(rq->a, KIND, i->id), text), left);
+}
+
+err request_put(struct req *rq, const char *kind, struct str id, const struct interaction *i, int64_t seconds)
+{
+	struct str text;
+	TRY(write(rq->a, i, &text));
+	return eph_put(rq->house->eph, rq->a, kind, id, seal(rq->a, rq->house->secrets.seal, label(rq->a, kind, id), text), seconds);
+}
+
+err request_get(struct req *rq, const char *kind, struct str id, struct interaction **out)
+{
+	struct str sealed, text;
+	bool found = false;
+	*out = NULL;
+	TRY(eph_get(rq->house->eph, rq->a, kind, id, &sealed, &found));
+	if (!found || !seal_open(rq->a, rq->house->secrets.seal, label(rq->a, kind, id), sealed, &text))
+		return OK;
+	*out = make(rq->a, struct interaction);
+	return read(rq->a, text, *out);
 }
 
 static struct str named(const struct req *rq)
@@ -84,7 +103,7 @@ static struct str named(const struct req *rq)
 static err open_sealed(struct req *rq, struct str id, struct str sealed, struct interaction **out)
 {
 	struct str text;
-	if (!seal_open(rq->a, rq->house->secrets.seal, label(rq->a, id), sealed, &text))
+	if (!seal_open(rq->a, rq->house->secrets.seal, label(rq->a, KIND, id), sealed, &text))
 		return fault(rq->a, &INTERACTION_GONE, "a stored interaction does not open");
 	struct interaction *i = make(rq->a, struct interaction);
 	i->id = id, i->kept = true;

@@ -10,6 +10,7 @@ struct interaction {
 	struct str browser;                  /* hash of the browser's cookie; "" until the first page of ours */
 	/* the authorization request, checked; client_id "" = our own account page */
 	struct str client_id, redirect_uri, response_mode, state, nonce, scope, challenge, acr_values, prompt, login_hint, claims, hint_sub;
+	struct str pushed;                   /* RFC 9126: the id in its request_uri, or "" */
 	int64_t max_age;                     /* -1: not asked for */
 	bool acr_essential;
 	epoch created_at;
@@ -27,6 +28,11 @@ struct str interaction_id(struct arena *a);
 /* Keeps it for settings interaction_lives from its creation. TOO_MANY_REQUESTS when it is a new one and its address has begun more, or
  * larger ones, than one address needs: they cost a stranger nothing, and the store has an end. */
 err interaction_put(struct req *rq, const struct interaction *);
+/* That limit by itself, for what a stranger may leave with us otherwise. */
+err begun_count(struct req *rq, size_t size);
+/* A checked request that no browser has begun, under a kind and an id of its own: NULL when it is not there (any more). */
+err request_put(struct req *rq, const char *kind, struct str id, const struct interaction *, int64_t seconds);
+err request_get(struct req *rq, const char *kind, struct str id, struct interaction **out);
 /* The one that the request's `i` names, begun in this browser. INTERACTION_GONE when it is over, of another browser, or of none. */
 err interaction_get(struct req *rq, struct interaction **out);
 /* The same, or one that no browser has taken up: such a one is good for nothing but to be answered or bound. */

@@ -42,6 +42,7 @@ err answer_refusal(struct req *rq, struct res *rs, const struct interaction *i, 
 		res_redirect(rq, rs, S("/"));
 		return OK;
 	}
+	TRY(pushed_spend(rq, i));
 	struct audit ev = audit_of(rq, "authorization.refused");
 	ev.client_id = i->client_id;
 	ev.outcome = str_of(kind->code);
@@ -53,7 +54,7 @@ err answer_refusal(struct req *rq, struct res *rs, const struct interaction *i, 
  * was sent before: then the application has had its answer. */
 static err refused(struct req *rq, struct res *rs, const struct interaction *i, err e)
 {
-	if (!e.kind || e.kind == &PARKED || e.kind == &INTERACTION_GONE || e.kind == &TOO_MANY_REQUESTS || e.kind->status >= 500)
+	if (!e.kind || e.kind == &PARKED || e.kind == &INTERACTION_GONE || e.kind == &INVALID_REQUEST_URI || e.kind == &TOO_MANY_REQUESTS || e.kind->status >= 500)
 		return e;
 	log_say(LOG_INFO, "authorization refused", "req", rq->id.p, "client", i->client_id.p, "code", e.kind->code, "why", e.why, NULL);
 	return answer_refusal(rq, rs, i, e.kind == &TOO_LARGE ? &INVALID_REQUEST : e.kind);
@@ -152,6 +153,7 @@ static err decide(struct req *rq, struct res *rs, struct interaction *i, const s
 		return silent ? fault(rq->a, &CONSENT_REQUIRED, "prompt=none and consent is needed") : ask_person(rq, rs, i, "/login/consent");
 	if (kept)
 		TRY(interaction_take(rq, &i));   /* one answer for each request, however often the page is sent */
+	TRY(pushed_spend(rq, i));
 	return give_code(rq, rs, i, c, s);
 }
 
@@ -167,10 +169,11 @@ err ep_authorize(struct req *rq, struct res *rs)
 	*i = (struct interaction){ .id = interaction_id(rq->a), .created_at = rq->now, .max_age = -1 };
 	if (post && rq->query.n)
 		return fault(rq->a, &INVALID_REQUEST, "parameters both in the query and in the form");
-	for (check *const *c = CHECKS_BEFORE_REDIRECT; *c; c++)
-		TRY((*c)(&k));
-	for (check *const *c = CHECKS; *c; c++) {
-		err e = (*c)(&k);
+	if (pushed_named(&k.params)) {
+		TRY(pushed_read(&k));
+	} else {
+		TRY(checks_run(&k, CHECKS_BEFORE_REDIRECT));
+		err e = checks_run(&k, CHECKS);
 		if (e.kind)
 			return refused(rq, rs, i, e);
 	}
@@ -203,5 +206,6 @@ const struct route AUTHORIZE_ROUTES[] = {
 	{ "GET",  "/authorize",          ep_authorize, FAULTS_PAGE, 0 },
 	{ "POST", "/authorize",          ep_authorize, FAULTS_PAGE, 0 },
 	{ "GET",  "/authorize/continue", ep_continue,  FAULTS_PAGE, 0 },
+	{ "POST", "/par",                ep_par,       FAULTS_JSON, CORS_CLIENTS },
 	{ 0 },
 };

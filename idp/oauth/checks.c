@@ -13,16 +13,28 @@ static err refuse(const struct ask *k, const struct err_kind *kind, const char *
 	return fault(k->rq->a, kind, "%s '%.80s'", why, what.p);
 }
 
-/* RFC 6749 section 4.1.1: client_id REQUIRED */
-static err check_client(struct ask *k)
+/* RFC 6749 section 4.1.1: client_id REQUIRED; where the client proves itself, RFC 9126 section 2, that says who it is */
+err check_client(struct ask *k)
 {
 	struct str id = given(k, "client_id");
-	if (str_empty(id))
+	if (str_empty(id) && !k->pushed)
 		return refuse(k, &INVALID_REQUEST, "no client_id", id);
-	TRY(client_find(k->rq, id, &k->client));
+	if (!k->pushed)
+		TRY(client_find(k->rq, id, &k->client));
 	if (!k->client)
 		return refuse(k, &INVALID_REQUEST, "no such client", id);
 	k->i->client_id = k->client->id;
+	return OK;
+}
+
+/* RFC 9126 section 5: "require_pushed_authorization_requests" */
+static err check_pushed(struct ask *k)
+{
+	if (k->client->require_par && !k->pushed)
+		return refuse(k, &INVALID_REQUEST, "not pushed, from", k->client->id);
+	/* section 2.1: "The request_uri authorization request parameter is one exception, and it MUST NOT be provided." */
+	if (k->pushed && there(k, "request_uri"))
+		return refuse(k, &INVALID_REQUEST, "a request_uri pushed by", k->client->id);
 	return OK;
 }
 
@@ -202,6 +214,13 @@ static err check_locales(struct ask *k)
 
 check *const CHECKS_BEFORE_REDIRECT[] = { check_client, check_redirect_uri, NULL };
 check *const CHECKS[] = {
-	check_state, check_unsupported, check_response_type, check_response_mode, check_scope, check_pkce, check_prompt,
+	check_state, check_pushed, check_unsupported, check_response_type, check_response_mode, check_scope, check_pkce, check_prompt,
 	check_max_age, check_claims, check_acr, check_hints, check_nonce, check_locales, NULL,
 };
+
+err checks_run(struct ask *k, check *const *score)
+{
+	for (; *score; score++)
+		TRY((*score)(k));
+	return OK;
+}

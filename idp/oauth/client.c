@@ -9,7 +9,8 @@
 
 enum member { TEXT, TEXTS, FLAG, JWKS, IGNORED };
 
-/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9701 section 6; the last rows are ours */
+/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9126 section 6, RFC 9701 section 6;
+ * the last rows are ours */
 static const struct { const char *name; enum member type; size_t at; } MEMBERS[] = {
 #define AT(f) offsetof(struct client, f)
 	{ "client_name",                     TEXT,    AT(name) },
@@ -40,6 +41,7 @@ static const struct { const char *name; enum member type; size_t at; } MEMBERS[]
 	{ "client_secret_hash",              TEXT,    AT(secret_hash) },
 	{ "sector",                          TEXT,    AT(sector) },
 	{ "profile",                         TEXT,    AT(profile) },
+	{ "require_pushed_authorization_requests", FLAG, AT(require_par) },
 	{ "require_pkce",                    FLAG,    AT(require_pkce) },
 	{ "trusted",                         FLAG,    AT(trusted) },
 	{ "audiences",                       TEXTS,   AT(audiences) },
@@ -265,6 +267,7 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 	out->require_pkce |= public || out->rules->pkce;
 	out->rotate_refresh = public || out->rules->rotate_refresh;
 	out->cert_bound_tokens |= out->rules->bound_tokens;
+	out->require_par |= out->rules->par;
 	return check(a, out);
 }
 

@@ -23,6 +23,7 @@ struct client {
 	struct str default_acr_values;       /* words; a floor when the request names none */
 	struct str profile;                  /* policies/profile.h: "oidc-basic-2026", … */
 	bool require_pkce;                   /* always for public clients */
+	bool require_par;                    /* require_pushed_authorization_requests, RFC 9126 section 6 */
 	bool trusted;                        /* the operator's own: no consent page */
 	bool cert_bound_tokens;              /* tls_client_certificate_bound_access_tokens, RFC 8705 section 3 */
 	bool rotate_refresh;

@@ -32,6 +32,7 @@ static void endpoints_with_certificate(struct jw *w, const struct req *rq)
 	endpoint(w, rq, base, "revocation_endpoint", "/revoke");
 	endpoint(w, rq, base, "introspection_endpoint", "/introspect");
 	endpoint(w, rq, base, "userinfo_endpoint", "/userinfo");
+	endpoint(w, rq, base, "pushed_authorization_request_endpoint", "/par");
 	jw_end(w);
 }
 
@@ -39,6 +40,7 @@ static void endpoints(struct jw *w, const struct req *rq)
 {
 	struct str base = rq->house->issuer;
 	endpoint(w, rq, base, "authorization_endpoint", "/authorize");
+	endpoint(w, rq, base, "pushed_authorization_request_endpoint", "/par");
 	endpoint(w, rq, base, "token_endpoint", "/token");
 	endpoint(w, rq, base, "userinfo_endpoint", "/userinfo");
 	endpoint(w, rq, base, "jwks_uri", "/.well-known/jwks.json");
@@ -88,6 +90,7 @@ static void requests(struct jw *w, const struct req *rq)
 	jw_bool(w, "claims_parameter_supported", true);
 	jw_bool(w, "request_parameter_supported", false);
 	jw_bool(w, "request_uri_parameter_supported", false);
+	jw_bool(w, "require_pushed_authorization_requests", false);
 	jw_bool(w, "authorization_response_iss_parameter_supported", true);
 }
 

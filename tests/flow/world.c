@@ -195,6 +195,8 @@ void one_more(struct world *w, const char *name, const char *more)
 	add_client(w, str_copy(w->a, str_of(name)).p, "client_secret_basic", str_fmt(w->a, USUAL "%s", more).p);
 }
 
+void world_client(struct world *w, const char *name, const char *method, const char *more) { add_client(w, name, method, more); }
+
 static void add_clients(struct world *w)
 {
 	struct arena *a = w->a;

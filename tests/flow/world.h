@@ -27,6 +27,7 @@ struct world {
 
 struct world *world(void);                                       /* torn down by the next one, and at the end */
 struct world *world_with_keys(size_t n);                         /* only the first n of RS256 ES256 PS256 EdDSA, made yesterday */
+void world_client(struct world *w, const char *name, const char *method, const char *more);   /* one more; more: ",\"member\":…" */
 void world_also(const struct route *table);                      /* further routes; before ask() */
 void pass(struct world *w, epoch seconds);
 void breaks_at(struct world *w, int nth);                        /* the store answers nth more times, then never; -1: always again */
