@@ -1,10 +1,12 @@
 #include "settings.h"
 #include "address.h"
+#include "exchange.h"
 #include <sys/stat.h>
 
 #define AT(f) offsetof(struct settings, f)
 #define OPERATOR(f) offsetof(struct operator_conf, f)
 #define PROFILE(f) offsetof(struct profile_conf, f)
+#define EXCHANGE(f) offsetof(struct exchange_rule, f)
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
 
 static const struct setting IDP[] = {
@@ -113,6 +115,21 @@ static const struct setting PROFILES[] = {
 	{ 0 },
 };
 
+static const struct setting EXCHANGES[] = {
+	{ "client",   CONF_WORDS,   EXCHANGE(clients),   REQUIRED_SETTING, 0, 0, NULL },
+	{ "subject",  CONF_WORDS,   EXCHANGE(subjects),  REQUIRED_SETTING, 0, 0, NULL },
+	{ "from",     CONF_WORDS,   EXCHANGE(from),      "", 0, 0, NULL },
+	{ "audience", CONF_WORDS,   EXCHANGE(audiences), REQUIRED_SETTING, 0, 0, NULL },
+	{ "scope",    CONF_WORDS,   EXCHANGE(scopes),    "", 0, 0, NULL },
+	{ "mode",     CONF_WORDS,   EXCHANGE(modes),     "delegation", 0, 0, "delegation impersonation" },
+	{ "acr",      CONF_CHOICE,  EXCHANGE(acr),       "any", 0, 0, "any low substantial high" },
+	{ "depth",    CONF_COUNT,   EXCHANGE(depth),     "1", 1, EXCHANGE_DEPTH_MOST, NULL },
+	{ "lives",    CONF_SECONDS, EXCHANGE(lives),     "5m", 30, HOUR, NULL },
+	{ "bound",    CONF_BOOL,    EXCHANGE(bound),     "no", 0, 0, NULL },
+	{ "mandate",  CONF_BOOL,    EXCHANGE(mandate),   "no", 0, 0, NULL },
+	{ 0 },
+};
+
 const struct section SETTINGS[] = {
 	{ "idp",          IDP,          0, 0 },
 	{ "secrets",      SECRETS,      0, 0 },
@@ -124,6 +141,7 @@ const struct section SETTINGS[] = {
 	{ "registration", REGISTRATION, 0, 0 },
 	{ "operator",     OPERATORS,    AT(operators), sizeof(struct operator_conf) },
 	{ "profile",      PROFILES,     AT(profiles),  sizeof(struct profile_conf) },
+	{ "exchange",     EXCHANGES,    AT(exchanges), sizeof(struct exchange_rule) },
 	{ 0 },
 };
 
@@ -168,5 +186,6 @@ err settings_load(struct arena *a, const char *path, struct settings *out)
 		out->master_key_file = str_fmt(a, "%s/master.key", out->state.p);
 	TRY(check_methods(a, path, out));
 	TRY(check_networks(a, path, out));
-	return check_keys(a, path, out);
+	TRY(check_keys(a, path, out));
+	return exchange_check(a, path, out->exchanges.items, out->exchanges.n, (struct strs){ 0 }, out->issuer);
 }

@@ -33,6 +33,7 @@ struct settings {
 	int64_t registrations_per_address, registrations;
 	/* many */
 	struct conf_list operators, profiles;  /* of struct operator_conf, struct profile_conf: port/mobile.h */
+	struct conf_list exchanges;            /* of struct exchange_rule: policies/exchange.h */
 };
 extern const struct section SETTINGS[];
 /* Loads, fills what depends on other settings, and checks what one setting alone cannot show. */

@@ -199,6 +199,68 @@ err store_token_live(struct store *s, struct arena *a, struct str jti, struct st
 	return OK;
 }
 
+/* $1..$5 the token and those it came from; $6..$10 their clients, of whom $11 are different; $12 the oldest one's. */
+#define NONE_REVOKED "NOT EXISTS (SELECT 1 FROM revoked_token t WHERE t.jti IN ($1, $2, $3, $4, $5))"
+#define CLIENTS_LIVE "(SELECT COUNT(*) FROM client k WHERE k.id IN ($6, $7, $8, $9, $10) AND k.disabled_at = 0) = $11"
+#define RESTS_ON_GRANT "SELECT " GRANT_COLS("g.") " FROM grants g WHERE g.id = $13 AND g.client_id = $12 AND " GRANT_LIVE("$14") \
+	" AND " CLIENTS_LIVE " AND " NONE_REVOKED
+#define RESTS_ON_CLIENT "SELECT c.id FROM client c WHERE c.id = $12 AND " CLIENTS_LIVE " AND " NONE_REVOKED
+enum { RESTS_MOST = EXCHANGES_MOST + 1, RESTS_VALS = 14, OLDEST_VAL = 11 };
+
+static int64_t different(const struct val *v, size_t n)
+{
+	int64_t found = 0;
+	for (size_t i = 0; i < n; i++) {
+		bool seen = str_empty(v[i].s);
+		for (size_t k = 0; k < i && !seen; k++)
+			seen = str_eq(v[k].s, v[i].s);
+		found += !seen;
+	}
+	return found;
+}
+
+static struct stmt rests_stmt(struct arena *a, const struct rests *r, epoch now)
+{
+	struct val *v = make_n(a, struct val, RESTS_VALS);
+	size_t pairs = r->via.n / 2;
+	for (size_t i = 0; i < RESTS_MOST; i++) {
+		v[i] = txt(i == 0 ? r->jti : i <= pairs ? r->via.v[2 * i - 2] : S(""));
+		v[RESTS_MOST + i] = txt(i == 0 ? r->client_id : i <= pairs ? r->via.v[2 * i - 1] : S(""));
+	}
+	v[2 * RESTS_MOST] = num(different(v + RESTS_MOST, RESTS_MOST));
+	v[OLDEST_VAL] = v[RESTS_MOST + pairs];
+	v[OLDEST_VAL + 1] = txt(r->grant_id);
+	v[OLDEST_VAL + 2] = num(now);
+	return r->grant_id.n ? (struct stmt){ .text = RESTS_ON_GRANT, .v = v, .n = RESTS_VALS } : (struct stmt){ .text = RESTS_ON_CLIENT, .v = v, .n = OLDEST_VAL + 1 };
+}
+
+err store_rests_live(struct store *s, struct arena *a, const struct rests *r, size_t n, epoch now, enum liveness *out, struct grant_row **grants)
+{
+	struct stmt st[2];
+	for (size_t i = 0; i < n; i++) {
+		if (n > COUNT(st) || r[i].via.n > 2 * EXCHANGES_MOST || r[i].via.n % 2)
+			return fault(a, &SERVER_ERROR, "a token that rests on %zu others", r[i].via.n / 2);
+		st[i] = rests_stmt(a, &r[i], now);
+	}
+	TRY(ask_read(s, a, st, n));
+	for (size_t i = 0; i < n; i++) {
+		out[i] = st[i].rows.n ? TOKEN_LIVE : TOKEN_DEAD;
+		grants[i] = st[i].rows.n && r[i].grant_id.n ? row_at(a, &st[i].rows, 0, 0, &grant_cols) : NULL;
+	}
+	return OK;
+}
+
+#define LOGIN_LIVES "SELECT " GRANT_COLS("g.") " FROM grants g WHERE g.sid = $1 AND g.client_id = $2 AND g.sub = $3 AND " GRANT_GOOD \
+	" AND " SESSION_GOES_ON("$4") " ORDER BY g.created_at DESC, g.id LIMIT 1"
+
+err store_login_live(struct store *s, struct arena *a, struct str sid, struct str client_id, struct str sub, epoch now, struct grant_row **out)
+{
+	struct stmt st[] = { SQL(LOGIN_LIVES, txt(sid), txt(client_id), txt(sub), num(now)) };
+	TRY(ask_read(s, a, st, 1));
+	*out = row_only(a, &st->rows, &grant_cols);
+	return OK;
+}
+
 /* ---- once ------------------------------------------------------------------------------------------------------------------------ */
 
 err store_once(struct store *s, struct arena *a, struct str kind, struct str id, epoch expires_at, epoch now, bool *first)

@@ -85,6 +85,20 @@ static err set_seconds(const struct at *at, const struct setting *s, struct str 
 	return OK;
 }
 
+static err set_words(const struct at *at, const struct setting *s, struct str v, struct strs *field)
+{
+	const char *names[64];
+	size_t n = 0;
+	struct strs among = str_words(at->a, str_of(s->among));
+	for (; n < among.n && n < 64; n++)
+		names[n] = str_copy(at->a, among.v[n]).p;
+	*field = str_words(at->a, v);
+	for (size_t i = 0; n && i < field->n; i++)
+		if (!strs_has(among, field->v[i]))
+			return WRONG(at, "%s may have: %s; has '%s'%s", s->key, s->among, field->v[i].p, did_you_mean(at->a, field->v[i].p, names, n).p);
+	return OK;
+}
+
 static err set(const struct at *at, const struct setting *s, struct str v, void *into)
 {
 	void *field = (char *)into + s->at;
@@ -116,8 +130,7 @@ static err set(const struct at *at, const struct setting *s, struct str v, void 
 		*(bool *)field = str_is(v, "yes");
 		return OK;
 	case CONF_WORDS:
-		*(struct strs *)field = str_words(at->a, v);
-		return OK;
+		return set_words(at, s, v, field);
 	case CONF_CHOICE:
 		if (str_empty(v) || !word_in(str_of(s->among), v))
 			return WRONG(at, "%s must be one of: %s; is '%s'", s->key, s->among, v.p);

@@ -16,7 +16,7 @@ enum conf_type {
 	CONF_SECONDS,    /* int64_t: 90, 90s, 15m, 8h, 30d; least..most */
 	CONF_COUNT,      /* int64_t: least..most */
 	CONF_BOOL,       /* bool: yes or no */
-	CONF_WORDS,      /* struct strs: separated by spaces */
+	CONF_WORDS,      /* struct strs: separated by spaces; each one of the words in `among`, where there are some */
 	CONF_CHOICE,     /* struct str: one of the words in `among` */
 };
 struct setting {

@@ -5,6 +5,8 @@
 struct access {
 	struct str jti, sub, client_id, scope, acr, amr, audience; /* scope, amr, audience: words */
 	struct str grant_id;                 /* claim gid; "" for client_credentials */
+	struct str act, may_act;             /* RFC 8693 sections 4.1 and 4.4: JSON objects, or "" */
+	struct str via;                      /* what it was exchanged for, words: jti and client of each, the newest first */
 	struct str confirm;                  /* "x5t#S256:…" from cnf, or "" */
 	struct str kid;                      /* of the key that signed it */
 	epoch iat, exp, auth_time;
@@ -14,6 +16,10 @@ struct tokens;
 err access_mint(struct req *rq, struct tokens *t);    /* fills jti and access */
 /* Ours, whole and in its time. INVALID_TOKEN otherwise; UNAVAILABLE when that cannot be known. */
 err access_read(struct req *rq, struct str token, struct access *out);
+
+/* Whether it still lives, with all that it rests on: one round trip. person as store_token_live gives it; NULL for exchanged ones. */
+err access_live(struct req *rq, const struct access *, enum liveness *out, struct grant_row **grant, struct person_row **person);
+struct rests access_rests(struct arena *a, const struct access *);
 
 /* Tokens that verified before, by their SHA-256: a bounded set that saves the signature check, never the question whether the
  * token still lives. Safe from any thread. */

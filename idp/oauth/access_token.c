@@ -11,8 +11,13 @@ enum { MAX_CLAIMS = 8192, CLOCKS_DIFFER = 5 };
 /* ---- minting: RFC 9068 section 2 ---------------------------------------------------------------------------- */
 
 /* section 2.2: aud REQUIRED. Ours are always good for userinfo, and for the resource servers that the client is registered for. */
-static void write_audience(struct jw *w, const struct req *rq, const struct client *c)
+static void write_audience(struct jw *w, const struct req *rq, const struct tokens *t)
 {
+	const struct client *c = t->client;
+	if (t->exchanged) {
+		jw_strs(w, "aud", t->exchanged->audience);
+		return;
+	}
 	if (!c->audiences.n) {
 		jw_str(w, "aud", rq->house->issuer);
 		return;
@@ -48,6 +53,19 @@ static void write_login(struct jw *w, struct arena *a, const struct grant_row *g
 		jw_strs(w, "amr", str_words(a, g->amr));
 }
 
+/* RFC 8693 sections 4.1 and 4.4; via is ours: what must live for this one to live */
+static void write_exchanged(struct jw *w, const struct exchanged *x)
+{
+	if (!x)
+		return;
+	if (x->act.n)
+		jw_raw(w, "act", x->act);
+	if (x->may_act.n)
+		jw_raw(w, "may_act", x->may_act);
+	if (x->via.n)
+		jw_strs(w, "via", x->via);
+}
+
 err access_mint(struct req *rq, struct tokens *t)
 {
 	struct keyring *ring;
@@ -60,17 +78,20 @@ err access_mint(struct req *rq, struct tokens *t)
 		return fault(rq->a, &UNAVAILABLE, "no ES256 key signs now");
 
 	t->jti = rand_id(rq->a, rq->now_ms);
+	if (!t->expires)
+		t->expires = rq->now + rq->house->conf->access_lives;
 	jw_object(&w, NULL);
 	jw_str(&w, "iss", rq->house->issuer);
-	write_audience(&w, rq, t->client);
+	write_audience(&w, rq, t);
 	jw_str(&w, "sub", t->grant->sub);
 	jw_str(&w, "client_id", t->client->id);
 	jw_int(&w, "iat", rq->now);
-	jw_int(&w, "exp", rq->now + rq->house->conf->access_lives);
+	jw_int(&w, "exp", t->expires);
 	jw_str(&w, "jti", t->jti);
 	jw_opt(&w, "scope", t->scope);
 	write_login(&w, rq->a, t->grant);
 	write_confirm(&w, t->confirm);
+	write_exchanged(&w, t->exchanged);
 	jw_end(&w);
 	TRY(jw_done(&w, &claims));
 	return jws_sign(rq->a, signer, S("at+jwt"), claims, &t->access);
@@ -88,13 +109,20 @@ static struct str confirm_in(struct arena *a, const json_t *claims)
 	return json_str(cnf, "x5t#S256", &x5t) ? str_fmt(a, "x5t#S256:%s", x5t.p) : S("unknown");
 }
 
+static struct str object_in(struct arena *a, const json_t *claims, const char *name)
+{
+	const json_t *o = json_object_get(claims, name);
+	return json_is_object(o) ? json_dump(a, o) : S("");
+}
+
 static void fill(struct arena *a, const json_t *claims, struct str kid, struct access *out)
 {
 	*out = (struct access){
 		.jti = json_text(claims, "jti"), .sub = json_text(claims, "sub"), .client_id = json_text(claims, "client_id"),
 		.scope = json_text(claims, "scope"), .acr = json_text(claims, "acr"), .grant_id = json_text(claims, "gid"),
 		.amr = strs_join(a, json_strs(a, claims, "amr"), S(" ")), .audience = strs_join(a, json_strs(a, claims, "aud"), S(" ")),
-		.confirm = confirm_in(a, claims), .kid = kid,
+		.confirm = confirm_in(a, claims), .kid = kid, .act = object_in(a, claims, "act"), .may_act = object_in(a, claims, "may_act"),
+		.via = strs_join(a, json_strs(a, claims, "via"), S(" ")),
 	};
 	json_int(claims, "iat", &out->iat);
 	json_int(claims, "exp", &out->exp);
@@ -139,4 +167,21 @@ err access_read(struct req *rq, struct str token, struct access *out)
 	if (!seen)
 		minted_keep(rq->house->minted, hash, out, rq->now);
 	return OK;
+}
+
+/* ---- whether it lives ------------------------------------------------------------------------------------------- */
+
+struct rests access_rests(struct arena *a, const struct access *t)
+{
+	return (struct rests){ .jti = t->jti, .grant_id = t->grant_id, .client_id = t->client_id, .via = str_words(a, t->via) };
+}
+
+err access_live(struct req *rq, const struct access *t, enum liveness *out, struct grant_row **grant, struct person_row **person)
+{
+	if (str_empty(t->via))
+		return store_token_live(rq->house->store, rq->a, t->jti, t->grant_id, t->client_id, rq->now, out, grant, person);
+	struct rests r = access_rests(rq->a, t);
+	if (person)
+		*person = NULL;
+	return store_rests_live(rq->house->store, rq->a, &r, 1, rq->now, out, grant);
 }

@@ -23,6 +23,6 @@ err bearer_read(struct req *rq, struct access *out, struct grant_row **grant, st
 	/* RFC 8705 section 3: "if they do not match, the resource server MUST reject" */
 	if (out->confirm.n && !str_eq(out->confirm, confirm_of(rq)))
 		return fault(rq->a, &INVALID_TOKEN, "token %s is bound to another certificate", out->jti.p);
-	TRY(store_token_live(rq->house->store, rq->a, out->jti, out->grant_id, out->client_id, rq->now, &live, grant, person));
+	TRY(access_live(rq, out, &live, grant, person));
 	return live == TOKEN_LIVE ? OK : fault(rq->a, &INVALID_TOKEN, "token %s was revoked, or what it rests on has ended", out->jti.p);
 }

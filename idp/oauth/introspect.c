@@ -108,6 +108,10 @@ static err answer_access(struct req *rq, struct res *rs, const struct client *c,
 	if (t->auth_time)
 		jw_int(&w, "auth_time", t->auth_time);
 	write_confirm(&w, t->confirm);
+	if (t->act.n)
+		jw_raw(&w, "act", t->act);          /* RFC 8693 section 4.1 */
+	if (t->may_act.n)
+		jw_raw(&w, "may_act", t->may_act);
 	jw_end(&w);
 	TRY(jw_done(&w, &json));
 	return active(rq, rs, c, json, t->exp);
@@ -123,7 +127,7 @@ static err of_access(struct req *rq, struct res *rs, const struct client *c, str
 		return e.kind == &INVALID_TOKEN ? inactive(rq, rs, c) : e;
 	if (!concerns(c, &t))
 		return inactive(rq, rs, c);
-	TRY(store_token_live(rq->house->store, rq->a, t.jti, t.grant_id, t.client_id, rq->now, &live, &g, NULL));
+	TRY(access_live(rq, &t, &live, &g, NULL));
 	return live == TOKEN_LIVE ? answer_access(rq, rs, c, &t) : inactive(rq, rs, c);
 }
 

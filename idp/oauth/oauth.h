@@ -24,6 +24,7 @@ err code_issue(struct req *rq, const struct client *client, struct grant_row *gr
 /* ---- tokens ---- */
 /* What one answer of the token endpoint gives. Minted first, then committed by the store together with its audit row, then
  * answered: a signer that fails spends nothing, and nothing leaves that has no row. */
+struct exchanged;
 struct tokens {
 	const struct client *client;
 	const struct grant_row *grant;       /* for client_credentials one without id, person and session */
@@ -31,8 +32,13 @@ struct tokens {
 	struct str confirm;                  /* what it is bound to, or "" */
 	struct str refresh;                  /* to be given with it, or "" */
 	bool first;                          /* from the code: the ID token carries the nonce */
+	epoch expires;                       /* of the access token; 0: as it is configured, filled by tokens_mint */
+	const struct exchanged *exchanged;   /* NULL but for an exchanged one */
 	struct str jti, access, id_token;    /* made by tokens_mint */
 };
+/* What an exchanged token has besides (RFC 8693): whom it is for, who acts for its subject, what it came from (as in struct access), and the
+ * type that it is called by. */
+struct exchanged { struct strs audience, via; struct str act, may_act, type; };
 err tokens_mint(struct req *rq, struct tokens *t);
 struct audit tokens_audit(struct req *rq, const struct tokens *t, const char *grant_type);
 err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t);
@@ -40,7 +46,7 @@ err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t);
 err tokens_bind(struct req *rq, const struct client *client, struct str *confirm);
 
 typedef err grant_type(struct req *rq, struct res *rs, const struct client *client);
-grant_type grant_code, grant_refresh, grant_client;
+grant_type grant_code, grant_refresh, grant_client, grant_exchange;
 const struct str *grant_type_names(void);             /* of the table that the token endpoint reads; ends with an empty one */
 
 /* Ends everything that came of a grant, because one of its secrets came twice; the error that the caller then returns. */

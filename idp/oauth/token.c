@@ -5,8 +5,9 @@
 
 /* ---- the table of grant types ---- */
 
-static const struct str NAMES[] = { S("authorization_code"), S("refresh_token"), S("client_credentials"), { 0 } };
-static grant_type *const GIVE[] = { grant_code, grant_refresh, grant_client };
+static const struct str NAMES[] = { S("authorization_code"), S("refresh_token"), S("client_credentials"),
+	S("urn:ietf:params:oauth:grant-type:token-exchange"), { 0 } };
+static grant_type *const GIVE[] = { grant_code, grant_refresh, grant_client, grant_exchange };
 
 const struct str *grant_type_names(void) { return NAMES; }
 
@@ -61,8 +62,10 @@ err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t)
 	struct jw w = jw_new(rq->a, 64 * 1024);
 	jw_object(&w, NULL);
 	jw_str(&w, "access_token", t->access);
+	if (t->exchanged)
+		jw_str(&w, "issued_token_type", t->exchanged->type);   /* RFC 8693 section 2.2.1 */
 	jw_str(&w, "token_type", S("Bearer"));
-	jw_int(&w, "expires_in", rq->house->conf->access_lives);
+	jw_int(&w, "expires_in", t->expires - rq->now);
 	jw_opt(&w, "refresh_token", t->refresh);
 	jw_opt(&w, "id_token", t->id_token);
 	jw_opt(&w, "scope", t->scope);

@@ -5,8 +5,10 @@
  * personal number. */
 struct str subject_for(const struct house *, struct arena *a, const struct client *, struct str person_id);
 
-/* An ID token of ours given back as id_token_hint: signature ours, iss ours, typ not that of another kind; expired ones are accepted
- * (OpenID Connect RP-Initiated Logout section 4). INVALID_REQUEST otherwise. */
+/* An ID token of ours given back: signature ours, iss ours, typ not that of another kind. Its times are the caller's to judge.
+ * INVALID_REQUEST otherwise. */
+err id_token_read(struct req *rq, struct str token, json_t **claims);
+/* One given back as id_token_hint; expired ones are accepted (OpenID Connect RP-Initiated Logout section 4). */
 struct id_hint { struct str client_id, sub, sid; };
 err id_hint_read(struct req *rq, struct str token, struct id_hint *out);
 

@@ -160,6 +160,16 @@ enum liveness { TOKEN_LIVE, TOKEN_DEAD };
 err store_token_live(struct store *, struct arena *a, struct str jti, struct str grant_id, struct str client_id, epoch now,
                      enum liveness *out, struct grant_row **grant, struct person_row **person);
 
+/* The same for a token that may have been exchanged (RFC 8693), with what it came from: none of the tokens in `via` revoked, all of their
+ * clients there and not disabled. via: pairs of jti and client, the newest first, at most EXCHANGES_MOST; the grant is the oldest one's.
+ * One round trip for all n (at most 2); grants may be NULL where a token has none. */
+enum { EXCHANGES_MOST = 4 };
+struct rests { struct str jti, grant_id, client_id; struct strs via; };
+err store_rests_live(struct store *, struct arena *a, const struct rests *, size_t n, epoch now, enum liveness *out, struct grant_row **grants);
+
+/* The grant that a login to this client came of, while all that it rests on, its session too, goes on; NULL otherwise. */
+err store_login_live(struct store *, struct arena *a, struct str sid, struct str client_id, struct str sub, epoch now, struct grant_row **out);
+
 /* ---- one-time values that must not be forgotten, even by a flushed cache ------------------------------------------------- */
 /* true to exactly one caller for each (kind, id) until expires_at. */
 err store_once(struct store *, struct arena *a, struct str kind, struct str id, epoch expires_at, epoch now, bool *first);

@@ -1077,6 +1077,63 @@ EVERYWHERE(a_token_lives_and_brings_its_grant_and_person)
 	assert_int_equal(alive(w, "j", "grant-1", NOW + 3600), TOKEN_DEAD);
 }
 
+static enum liveness rests(struct w *w, const char *jti, const char *grant, const char *client, const char *via)
+{
+	enum liveness out[2];
+	struct grant_row *g[2];
+	const struct rests r = { str_of(jti), str_of(grant), str_of(client), str_words(w->a, str_of(via)) };
+	const struct rests two[] = { r, { S("own"), S(""), S("app"), { 0 } } };
+	fine(store_rests_live(w->s, w->a, two, 2, NOW, out, g));
+	assert_int_equal(out[0] == TOKEN_LIVE && *grant, g[0] != NULL);
+	assert_null(g[1]);
+	return out[0];
+}
+
+EVERYWHERE(an_exchanged_token_lives_with_every_token_and_client_that_it_came_of)
+{
+	struct audit ev = event(w->a, "token.revoked");
+	scene(w);
+	scene_with_code(w, "1");
+	add_client(w, "desk");
+	add_client(w, "land");
+	assert_int_equal(rests(w, "j", "grant-1", "app", ""), TOKEN_LIVE);
+	assert_int_equal(rests(w, "j", "grant-1", "desk", ""), TOKEN_DEAD);          /* the grant is another's, and nothing says how it came here */
+	assert_int_equal(rests(w, "j", "grant-1", "desk", "i app"), TOKEN_LIVE);
+	assert_int_equal(rests(w, "j", "grant-1", "app", "i desk"), TOKEN_DEAD);
+	assert_int_equal(rests(w, "j", "grant-1", "land", "i desk h app"), TOKEN_LIVE);
+	assert_int_equal(rests(w, "j", "grant-1", "land", "i desk h desk g app f app"), TOKEN_LIVE);
+	assert_int_equal(rests(w, "j", "grant-2", "land", "i desk h app"), TOKEN_DEAD);
+	assert_int_equal(rests(w, "j", "grant-1", "land", "i nobody h app"), TOKEN_DEAD);
+	assert_int_equal(rests(w, "j", "", "desk", "i app"), TOKEN_LIVE);
+	assert_int_equal(rests(w, "j", "", "desk", "i nobody"), TOKEN_DEAD);
+	fine(store_token_revoke(w->s, w->a, S("h"), NOW + 300, NOW, &ev));
+	assert_int_equal(rests(w, "j", "grant-1", "land", "i desk h app"), TOKEN_DEAD);
+	assert_int_equal(rests(w, "j", "grant-1", "desk", "i app"), TOKEN_LIVE);
+	disable_client(w);
+	assert_int_equal(rests(w, "j", "grant-1", "desk", "i app"), TOKEN_DEAD);
+	assert_int_equal(rests(w, "j", "", "desk", "i app"), TOKEN_DEAD);
+}
+
+EVERYWHERE(a_login_is_found_by_its_session_client_and_subject_while_it_lasts)
+{
+	struct grant_row *g;
+	scene(w);
+	scene_with_code(w, "1");
+	fine(store_token_live(w->s, w->a, S("j"), S("grant-1"), S("app"), NOW, &(enum liveness){ 0 }, &g, NULL));
+	struct str sid = g->sid, sub = g->sub;
+	fine(store_login_live(w->s, w->a, sid, S("app"), sub, NOW, &g));
+	assert_str(g->id, "grant-1");
+	fine(store_login_live(w->s, w->a, sid, S("another"), sub, NOW, &g));
+	assert_null(g);
+	fine(store_login_live(w->s, w->a, sid, S("app"), S("somebody"), NOW, &g));
+	assert_null(g);
+	fine(store_login_live(w->s, w->a, S("none"), S("app"), sub, NOW, &g));
+	assert_null(g);
+	end_session(w);
+	fine(store_login_live(w->s, w->a, sid, S("app"), sub, NOW, &g));
+	assert_null(g);
+}
+
 EVERYWHERE(a_token_of_a_client_alone_lives_with_its_client)
 {
 	scene(w);

@@ -121,6 +121,8 @@ VERB(v_consent_give) { return store_consent_give(s, a, S("p--1"), S("app"), id(a
 VERB(v_consent_withdraw) { return store_consent_withdraw(s, a, S("p--1"), S("app"), NOW, ev); }
 VERB(v_grant_revoke) { return store_grant_revoke(s, a, S("g-0"), NOW, ev); }
 VERB(v_token_revoke) { return store_token_revoke(s, a, id(a, "j", r), NOW, NOW, ev); }
+VERB(v_rests_live) { enum liveness o[2]; struct grant_row *g[2]; const struct rests two[] = { { S("j"), S("g-0"), S("app"), { 0 } }, { S("k"), S(""), S("app"), { 0 } } }; return store_rests_live(s, a, two, 2, NOW, o, g); }
+VERB(v_login_live) { struct grant_row *g; return store_login_live(s, a, S("sid"), S("app"), S("sub"), NOW, &g); }
 VERB(v_token_live) { enum liveness o; struct grant_row *g; struct person_row *p; return store_token_live(s, a, S("j"), S("g-0"), S("app"), NOW, &o, &g, &p); }
 VERB(v_once) { bool b; return store_once(s, a, S("k"), id(a, "o", r), NOW, NOW - 1, &b); }
 VERB(v_key_list) { struct key_row *o; size_t n; return store_key_list(s, a, &o, &n); }
@@ -171,7 +173,7 @@ static const struct verb { const char *name; err (*say)(struct store *, struct a
 	V(client), V(client_list), V(client_add), V(client_change), V(client_remove), V(person), V(person_by_number), V(person_by_phone), V(person_search), V(person_add),
 	V(person_change), V(trust_list), V(trust_add), V(trust_disable), V(cert), V(cert_list), V(cert_of), V(login), V(session), V(session_end), V(session_by_sid),
 	V(session_clients), V(consent), V(consent_give), V(consent_withdraw), V(code_put), V(code_look), V(code_redeem), V(refresh_look), V(refresh_use), V(refresh_rotate),
-	V(grant_revoke), V(token_revoke), V(token_live), V(once), V(key_list), V(key_add), V(key_set), V(audit), V(audit_tail), V(ready), V(status), V(expire),
+	V(grant_revoke), V(token_revoke), V(token_live), V(rests_live), V(login_live), V(once), V(key_list), V(key_add), V(key_set), V(audit), V(audit_tail), V(ready), V(status), V(expire),
 };
 
 /* What the verbs find: each has something to change. */

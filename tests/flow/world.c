@@ -190,6 +190,8 @@ static void add_client(struct world *w, const char *name, const char *method, co
 #define USUAL ",\"grant_types\":[\"authorization_code\",\"refresh_token\"],\"scope\":\"openid profile email phone address offline_access\"" \
 	",\"post_logout_redirect_uris\":[\"https://portal.example/bye\"]"
 
+void one_with(struct world *w, const char *name, const char *method, const char *more) { add_client(w, name, method, more); }
+
 void one_more(struct world *w, const char *name, const char *more)
 {
 	add_client(w, str_copy(w->a, str_of(name)).p, "client_secret_basic", str_fmt(w->a, USUAL "%s", more).p);

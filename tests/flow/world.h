@@ -38,6 +38,7 @@ struct res *ask_in(struct world *w, struct arena *a, const char *method, const c
 struct req *world_req(struct world *w);                          /* for calling handlers' helpers directly */
 
 /* One more client, with secret_of(name); more: further metadata, each member after a comma. */
+void one_with(struct world *w, const char *name, const char *method, const char *more);      /* the same without what is usual */
 void one_more(struct world *w, const char *name, const char *more);
 
 struct str as(struct world *w, const char *client);              /* its Authorization header line */
