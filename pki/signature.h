@@ -1,5 +1,5 @@
 #pragma once
-#include "x509.h"
+#include "trust.h"
 
 /* Signatures by people's certificates. SIGNATURE_WRONG with the reason; never a hint to the outside which byte was wrong. */
 
@@ -14,10 +14,11 @@ err signature_cms(struct arena *a, struct bytes der, struct bytes content, struc
 struct bytes digest_info(struct arena *a, struct bytes hash);
 
 /* Web eID authentication token, format web-eid:1.* (SIGNATURES.md 2.1). Signed octets: Hash(origin) || Hash(nonce). 100..10000
- * characters of JSON. On OK the certificate signed our origin and nonce; whether it is believed is trust.h's question. */
+ * characters of JSON. On OK the certificate signed our origin and nonce; whether it is believed is trust.h's question. The trust, which may be
+ * NULL, only saves parsing a certificate that it knows. */
 struct webeid { struct cert cert; struct str algorithm, format; struct bytes extra[8]; size_t nextra; };
 err webeid_read(struct arena *a, struct str json, struct webeid *out);               /* INVALID_REQUEST */
-err webeid_verify(struct arena *a, struct str json, struct str origin, struct str nonce, struct webeid *out);
+err webeid_verify(struct arena *a, struct trust *, struct str json, struct str origin, struct str nonce, struct webeid *out);
 
 /* Verification codes that a phone shows (SIGNATURES.md 1.2, 1.3). */
 struct str code_vn(struct arena *a, struct bytes dtbs);        /* last two bytes of SHA-256(dtbs) mod 10000, %04u */

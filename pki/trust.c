@@ -1,4 +1,5 @@
 #include "trust.h"
+#include "inside/known.h"
 #include "inside/ossl.h"
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include <openssl/x509v3.h>
 #include <openssl/x509_vfy.h>
 
-/* One X509_STORE a purpose, complete before anyone else sees it and only read afterwards. */
+/* One X509_STORE a purpose, complete before anyone else sees it and only read afterwards. What was found good is remembered beside them. */
 
 enum { PURPOSES_MAX = 8, LEVEL = 2, DEPTH = 3, SIG_BITS_MIN = 128, KEY_BITS_MIN = 112, CA_KEY_BITS_MAX = 8192 };
 
@@ -18,6 +19,7 @@ struct trust {
 	size_t n;
 	struct { struct str name; X509_STORE *store; } purposes[PURPOSES_MAX];
 	size_t npurposes;
+	struct known *known;
 };
 
 /* ---- building ------------------------------------------------------------------------------------------------------- */
@@ -124,6 +126,7 @@ err trust_new(struct arena *a, const struct anchor *anchors, size_t n, struct tr
 	struct trust *t = make(room, struct trust);
 	t->room = room;
 	t->n = n;
+	t->known = known_new();
 	t->v = make_n(room, struct anchor, n ? n : 1);
 	atomic_init(&t->refs, 1);
 	err e = build(a, t, anchors);
@@ -147,6 +150,7 @@ void trust_drop(struct trust *t)
 		return;
 	for (size_t i = 0; i < t->npurposes; i++)
 		X509_STORE_free(t->purposes[i].store);
+	known_free(t->known);
 	arena_free(t->room);
 }
 
@@ -303,13 +307,21 @@ static err check_between(struct walk *w, X509 *x, struct cert *c)
 	return OK;
 }
 
+static const struct cert *listed(const struct trust *t, const X509 *x)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->v[i].cert.handle == x)
+			return &t->v[i].cert;
+	return NULL;
+}
+
 static err describe(struct walk *w, X509 *x, struct cert *out)
 {
-	for (size_t i = 0; i < w->t->n; i++)
-		if (w->t->v[i].cert.handle == x) {
-			*out = w->t->v[i].cert;
-			return OK;
-		}
+	const struct cert *c = listed(w->t, x);
+	if (c) {
+		*out = *c;
+		return OK;
+	}
 	for (size_t i = 0; i < w->nextra; i++)
 		if (w->extra[i] == x)
 			return cert_fill(w->a, w->extra_der[i], x, out);
@@ -330,6 +342,26 @@ static err check_path(struct walk *w, struct cert *issuer)
 	return OK;
 }
 
+/* Remembered when every authority in it is a listed one: then what came along with the certificate makes no difference. OpenSSL holds a
+ * certificate valid from notBefore until before notAfter. */
+static void remember(struct walk *w)
+{
+	struct path p = { .purpose = w->purpose, .from = w->leaf->not_before, .until = w->leaf->not_after, .anchor = w->anchor };
+	for (int i = sk_X509_num(w->chain) - 1; i > 0; i--) {
+		p.issuer = listed(w->t, sk_X509_value(w->chain, i));
+		if (!p.issuer)
+			return;
+		p.from = p.issuer->not_before > p.from ? p.issuer->not_before : p.from;
+		p.until = p.issuer->not_after < p.until ? p.issuer->not_after : p.until;
+	}
+	known_keep(w->t->known, w->leaf, &p);
+}
+
+err trust_cert(struct trust *t, struct arena *a, struct bytes der, struct cert *out)
+{
+	return t && known_cert(t->known, a, der, out) ? OK : cert_read(a, der, out);
+}
+
 err trust_path(struct trust *t, struct arena *a, const struct cert *leaf, const struct bytes *extra, size_t nextra, struct str purpose,
                epoch now, struct cert *issuer, const struct anchor **anchor)
 {
@@ -337,6 +369,12 @@ err trust_path(struct trust *t, struct arena *a, const struct cert *leaf, const 
 	STACK_OF(X509) *untrusted = NULL;
 	*issuer = (struct cert){ 0 };
 	*anchor = NULL;
+	struct path good;
+	if (known_path(t->known, leaf, purpose, now, &good)) {
+		*issuer = *good.issuer;
+		*anchor = good.anchor;
+		return OK;
+	}
 	X509_STORE *store = store_of(t, purpose);
 	if (!store)
 		return fault(a, &CERT_UNTRUSTED, "nobody is trusted for " STR_FMT, STR_ARG(purpose));
@@ -349,5 +387,6 @@ err trust_path(struct trust *t, struct arena *a, const struct cert *leaf, const 
 	TRY(check_path(&w, &by));
 	*issuer = by;
 	*anchor = w.anchor;
+	remember(&w);
 	return OK;
 }

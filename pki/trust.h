@@ -20,6 +20,10 @@ err trust_new(struct arena *a, const struct anchor *anchors, size_t n, struct tr
 struct trust *trust_hold(struct trust *);
 void trust_drop(struct trust *);
 
+/* As cert_read. A certificate whose path was good here is not parsed again, nor is that path built again while every certificate of it is valid:
+ * a trust remembers a bounded number of them. Whether they are revoked it never knows. t may be NULL. */
+err trust_cert(struct trust *t, struct arena *a, struct bytes der, struct cert *out);
+
 /* Builds and checks the path from a leaf to an anchor with the purpose (RFC 5280 section 6; SIGNATURES.md 4.3: strict, depth <= 4,
  * security level 2, our own leaf profile). extra: certificates that came along, at most 8, believed only as part of a path.
  * On OK: *issuer is the certificate that issued the leaf (lives as long as the trust and the arena), *anchor the row that the

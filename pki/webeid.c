@@ -54,7 +54,7 @@ static err read_extra(struct arena *a, const json_t *o, struct webeid *out)
 	return OK;
 }
 
-static err parse(struct arena *a, struct str json, struct webeid *out, struct bytes *signature)
+static err parse(struct arena *a, struct trust *trust, struct str json, struct webeid *out, struct bytes *signature)
 {
 	json_t *o;
 	struct str cert, sig;
@@ -74,14 +74,14 @@ static err parse(struct arena *a, struct str json, struct webeid *out, struct by
 	TRY(binary(a, cert, "unverifiedCertificate", CERT_MAX, &der));
 	TRY(binary(a, sig, "signature", SIG_MAX, signature));
 	TRY(read_extra(a, o, out));
-	err e = cert_read(a, der, &out->cert);
+	err e = trust_cert(trust, a, der, &out->cert);
 	return e.kind ? fault(a, &INVALID_REQUEST, "unverifiedCertificate: %s", e.why) : OK;
 }
 
 err webeid_read(struct arena *a, struct str json, struct webeid *out)
 {
 	struct bytes signature;
-	return parse(a, json, out, &signature);
+	return parse(a, NULL, json, out, &signature);
 }
 
 /* Hash(Hash(origin) || Hash(nonce)): the signature algorithm hashes what was signed once more. */
@@ -93,11 +93,11 @@ static bool signed_hash(const struct alg *alg, struct str origin, struct str non
 	       EVP_Digest(m, 2 * alg->digest, out, NULL, md, NULL) == 1;
 }
 
-err webeid_verify(struct arena *a, struct str json, struct str origin, struct str nonce, struct webeid *out)
+err webeid_verify(struct arena *a, struct trust *trust, struct str json, struct str origin, struct str nonce, struct webeid *out)
 {
 	struct bytes sig;
 	unsigned char d[EVP_MAX_MD_SIZE];
-	TRY(parse(a, json, out, &sig));
+	TRY(parse(a, trust, json, out, &sig));
 	const struct alg *alg = alg_by_name(out->algorithm);
 	if (str_empty(origin) || nonce.n < NONCE_MIN)
 		return fault(a, &SERVER_ERROR, "a challenge of %zu characters for \"" STR_FMT "\"", nonce.n, STR_ARG(origin));

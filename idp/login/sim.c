@@ -1,3 +1,4 @@
+#include "anchors.h"
 #include "audit_of.h"
 #include "code.h"
 #include "evidence.h"
@@ -355,6 +356,7 @@ static err answer_for_page(struct req *rq, const struct interaction *i, struct m
 static err signed_by(struct req *rq, const struct interaction *i, const struct mobile_result *r, struct evidence *e)
 {
 	enum { MOST = 8 };
+	struct trust *trust;
 	struct bytes hash, *extra = make_n(rq->a, struct bytes, MOST);
 	if (!b64url_read(rq->a, i->sim.hash, &hash))
 		return fault(rq->a, &SERVER_ERROR, "our own hash does not read");
@@ -363,7 +365,8 @@ static err signed_by(struct req *rq, const struct interaction *i, const struct m
 		return signature_cms(rq->a, r->signature, hash, &e->cert, extra, MOST, &e->nextra);
 	if (!r->certificate.n)
 		return fault(rq->a, &SIGNATURE_WRONG, "a bare signature without a certificate");
-	TRY(cert_read(rq->a, r->certificate, &e->cert));
+	TRY(anchors_now(rq->house, rq->a, rq->now, &trust));
+	TRY(trust_cert(trust, rq->a, r->certificate, &e->cert));
 	return signature_raw(rq->a, &e->cert, hash, r->signature);
 }
 

@@ -1,3 +1,4 @@
+#include "anchors.h"
 #include "code.h"
 #include "evidence.h"
 #include "log.h"
@@ -65,13 +66,15 @@ static err finish(struct req *rq, struct res *rs, struct interaction *i)
 	struct bytes der;
 	struct evidence e = { .method = "tls" };
 	struct proved p;
+	struct trust *trust;
 	bool found = false;
 
 	if (ticket.n == 43)
 		TRY(eph_get(rq->house->eph, rq->a, TICKETS, ticket, &sealed, &found));
 	if (!found || !seal_open(rq->a, rq->house->secrets.seal, str_fmt(rq->a, "tls:%s:%s", i->id.p, ticket.p), sealed, &cert) || !b64_read(rq->a, cert, &der))
 		return fault(rq->a, &INTERACTION_GONE, "no such ticket for this interaction");
-	TRY(cert_read(rq->a, der, &e.cert));
+	TRY(anchors_now(rq->house, rq->a, rq->now, &trust));
+	TRY(trust_cert(trust, rq->a, der, &e.cert));
 	TRY(evidence_check(rq, &e, &p));
 	TRY(eph_take(rq->house->eph, rq->a, TICKETS, ticket, &sealed, &found));
 	if (!found)

@@ -1,3 +1,4 @@
+#include "anchors.h"
 #include "audit_of.h"
 #include "code.h"
 #include "evidence.h"
@@ -57,6 +58,7 @@ static err finish(struct req *rq, struct res *rs, struct interaction *i)
 	struct str nonce, spent;
 	bool found, over;
 	struct webeid t;
+	struct trust *trust;
 	struct proved p;
 
 	if (!rq->parked_before) {
@@ -67,7 +69,8 @@ static err finish(struct req *rq, struct res *rs, struct interaction *i)
 	TRY(eph_get(rq->house->eph, rq->a, NONCES, i->id, &nonce, &found));
 	if (!found)
 		return fault(rq->a, &SIGNATURE_WRONG, "no challenge is open");
-	TRY(webeid_verify(rq->a, form(rq, "token"), rq->house->origin, nonce, &t));
+	TRY(anchors_now(rq->house, rq->a, rq->now, &trust));
+	TRY(webeid_verify(rq->a, trust, form(rq, "token"), rq->house->origin, nonce, &t));
 	struct evidence e = { .cert = t.cert, .extra = t.extra, .nextra = t.nextra, .method = "token" };
 	TRY(evidence_check(rq, &e, &p));
 

@@ -36,10 +36,10 @@ TEST(published_web_eid_tokens_verify_and_their_twins_do_not)
 		char *dump = json_dumps(json_object_get(t, "token"), JSON_COMPACT);
 		struct str token = str_of(dump), origin = str_of(text(t, "origin")), nonce = str_of(text(t, "nonce"));
 		struct webeid w;
-		fine(webeid_verify(a, token, origin, nonce, &w));
+		fine(webeid_verify(a, NULL, token, origin, nonce, &w));
 		assert_str(w.algorithm, text(t, "name"));
-		fails(webeid_verify(a, token, str_fmt(a, "%s/", origin.p), nonce, &w), SIGNATURE_WRONG);
-		fails(webeid_verify(a, token, origin, str_fmt(a, "%s1", nonce.p), &w), SIGNATURE_WRONG);
+		fails(webeid_verify(a, NULL, token, str_fmt(a, "%s/", origin.p), nonce, &w), SIGNATURE_WRONG);
+		fails(webeid_verify(a, NULL, token, origin, str_fmt(a, "%s1", nonce.p), &w), SIGNATURE_WRONG);
 		free(dump);
 	}
 	assert_true(i >= 2);

@@ -222,7 +222,7 @@ TEST(a_web_eid_token_of_each_algorithm_verifies_with_its_kind_of_key_only)
 		struct minted *m = mint_leaf(a, root, &(struct mint_wish){ .key = T[i].key });
 		struct str token = mint_webeid(a, m, T[i].alg, ORIGIN, NONCE, NULL, 0);
 		struct webeid w;
-		fine(webeid_verify(a, token, ORIGIN, NONCE, &w));
+		fine(webeid_verify(a, NULL, token, ORIGIN, NONCE, &w));
 		assert_str(w.algorithm, T[i].alg);
 		assert_memory_equal(w.cert.der.p, m->der.p, m->der.n);
 		for (size_t j = 0; j < sizeof T / sizeof *T; j++) {
@@ -230,7 +230,7 @@ TEST(a_web_eid_token_of_each_algorithm_verifies_with_its_kind_of_key_only)
 				continue;
 			char *other = (char *)(uintptr_t)str_copy(a, token).p, *at = strstr(other, T[i].alg);
 			memcpy(at, T[j].alg, 5);
-			fails(webeid_verify(a, str_of(other), ORIGIN, NONCE, &w), SIGNATURE_WRONG);
+			fails(webeid_verify(a, NULL, str_of(other), ORIGIN, NONCE, &w), SIGNATURE_WRONG);
 		}
 	}
 	arena_free(a);
@@ -242,14 +242,14 @@ TEST(a_token_is_for_one_origin_and_one_challenge)
 	struct minted *m = mint_leaf(a, mint_root(a, NULL), NULL);
 	struct str token = mint_webeid(a, m, "ES256", ORIGIN, NONCE, NULL, 0);
 	struct webeid w;
-	fine(webeid_verify(a, token, ORIGIN, NONCE, &w));
-	fails(webeid_verify(a, token, S("https://login.example.vn/"), NONCE, &w), SIGNATURE_WRONG);
-	fails(webeid_verify(a, token, S("http://login.example.vn"), NONCE, &w), SIGNATURE_WRONG);
-	fails(webeid_verify(a, token, S("https://login.example.vn.evil.test"), NONCE, &w), SIGNATURE_WRONG);
-	fails(webeid_verify(a, token, ORIGIN, S("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWc="), &w), SIGNATURE_WRONG);
-	fails(webeid_verify(a, token, S(""), NONCE, &w), SERVER_ERROR);
-	fails(webeid_verify(a, token, ORIGIN, S("short"), &w), SERVER_ERROR);
-	fails(webeid_verify(a, mint_webeid(a, m, "ES256", ORIGIN, S("0123456789abcdef0123456789abcdef"), NULL, 0), ORIGIN, NONCE, &w), SIGNATURE_WRONG);
+	fine(webeid_verify(a, NULL, token, ORIGIN, NONCE, &w));
+	fails(webeid_verify(a, NULL, token, S("https://login.example.vn/"), NONCE, &w), SIGNATURE_WRONG);
+	fails(webeid_verify(a, NULL, token, S("http://login.example.vn"), NONCE, &w), SIGNATURE_WRONG);
+	fails(webeid_verify(a, NULL, token, S("https://login.example.vn.evil.test"), NONCE, &w), SIGNATURE_WRONG);
+	fails(webeid_verify(a, NULL, token, ORIGIN, S("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWc="), &w), SIGNATURE_WRONG);
+	fails(webeid_verify(a, NULL, token, S(""), NONCE, &w), SERVER_ERROR);
+	fails(webeid_verify(a, NULL, token, ORIGIN, S("short"), &w), SERVER_ERROR);
+	fails(webeid_verify(a, NULL, mint_webeid(a, m, "ES256", ORIGIN, S("0123456789abcdef0123456789abcdef"), NULL, 0), ORIGIN, NONCE, &w), SIGNATURE_WRONG);
 	arena_free(a);
 }
 
@@ -259,7 +259,7 @@ TEST(format_1_1_brings_authorities_along)
 	struct minted *root = mint_root(a, NULL), *ca = mint_ca(a, root, NULL);
 	const struct minted *extra[9] = { ca, root, ca, ca, ca, ca, ca, ca, ca };
 	struct webeid w;
-	fine(webeid_verify(a, mint_webeid(a, mint_leaf(a, ca, NULL), "ES256", ORIGIN, NONCE, extra, 2), ORIGIN, NONCE, &w));
+	fine(webeid_verify(a, NULL, mint_webeid(a, mint_leaf(a, ca, NULL), "ES256", ORIGIN, NONCE, extra, 2), ORIGIN, NONCE, &w));
 	assert_int_equal(w.nextra, 2);
 	assert_str(w.format, "web-eid:1.1");
 	assert_memory_equal(w.extra[0].p, ca->der.p, ca->der.n);
@@ -284,7 +284,7 @@ TEST(a_malformed_token_is_refused_before_anything_is_verified)
 		assert_non_null(at);
 		struct str bad = str_fmt(a, "%.*s%s%s", (int)(at - t.p), t.p, SWAP[i].to, at + strlen(SWAP[i].from));
 		fails(webeid_read(a, bad, &w), INVALID_REQUEST);
-		fails(webeid_verify(a, bad, ORIGIN, NONCE, &w), INVALID_REQUEST);
+		fails(webeid_verify(a, NULL, bad, ORIGIN, NONCE, &w), INVALID_REQUEST);
 	}
 	fails(webeid_read(a, S("{}"), &w), INVALID_REQUEST);
 	fails(webeid_read(a, str_fmt(a, "%s%10000s", t.p, ""), &w), INVALID_REQUEST);
@@ -297,7 +297,7 @@ TEST(a_key_outside_the_profile_verifies_no_token)
 	struct arena *a = arena_new();
 	struct minted *root = mint_root(a, NULL);
 	struct webeid w;
-	fails(webeid_verify(a, mint_webeid(a, mint_leaf(a, root, &(struct mint_wish){ .key = "secp256k1" }), "ES256", ORIGIN, NONCE, NULL, 0), ORIGIN, NONCE, &w), CERT_UNSUITABLE);
-	fails(webeid_verify(a, mint_webeid(a, mint_leaf(a, root, &(struct mint_wish){ .key = "RSA:1024" }), "RS256", ORIGIN, NONCE, NULL, 0), ORIGIN, NONCE, &w), CERT_UNSUITABLE);
+	fails(webeid_verify(a, NULL, mint_webeid(a, mint_leaf(a, root, &(struct mint_wish){ .key = "secp256k1" }), "ES256", ORIGIN, NONCE, NULL, 0), ORIGIN, NONCE, &w), CERT_UNSUITABLE);
+	fails(webeid_verify(a, NULL, mint_webeid(a, mint_leaf(a, root, &(struct mint_wish){ .key = "RSA:1024" }), "RS256", ORIGIN, NONCE, NULL, 0), ORIGIN, NONCE, &w), CERT_UNSUITABLE);
 	arena_free(a);
 }

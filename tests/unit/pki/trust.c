@@ -1,6 +1,7 @@
 #include "t.h"
 #include "mint.h"
 #include "trust.h"
+#include <pthread.h>
 
 #define NOW 1790000000
 #define PERSON .uid = { "CCCD:022090000017" }
@@ -280,5 +281,208 @@ TEST(a_trust_outlives_the_arena_it_was_made_in)
 	fine(path_with(&s, mint_leaf(s.a, s.ca, NULL), (const struct minted *[]){ s.ca }, 1, "token", NOW, &an));
 	assert_str(an->level, "high");
 	s.t = other;
+	end(&s);
+}
+
+/* ---- what a trust remembers ---- */
+
+static bool remembers(struct scene *s, const struct minted *leaf)
+{
+	struct cert one, two;
+	fine(trust_cert(s->t, s->a, leaf->der, &one));
+	fine(trust_cert(s->t, s->a, leaf->der, &two));
+	assert_str(one.id, two.id.p);
+	return one.handle == two.handle;     /* parsed once */
+}
+
+static void is_good(struct scene *s, const struct minted *leaf) { const struct anchor *an; fine(path_with(s, leaf, NULL, 0, "token", NOW, &an)); }
+
+TEST(a_certificate_whose_path_was_good_is_parsed_once)
+{
+	struct scene s = scene();
+	struct minted *leaf = mint_leaf(s.a, s.ca, &(struct mint_wish){ PERSON });
+	believe(&s, 2);
+	assert_false(remembers(&s, leaf));
+	is_good(&s, leaf);
+	assert_true(remembers(&s, leaf));
+	is_good(&s, leaf);
+	struct cert known, read;
+	struct subject a, b;
+	fine(trust_cert(s.t, s.a, leaf->der, &known));
+	fine(cert_read(s.a, leaf->der, &read));
+	fine(subject_read(s.a, &known, &a));
+	fine(subject_read(s.a, &read, &b));
+	assert_str(a.number, b.number.p);
+	assert_str(known.spki_sha256, read.spki_sha256.p);
+	assert_int_equal(known.ku, read.ku);
+	end(&s);
+}
+
+TEST(a_known_certificate_outlives_what_forgets_it)
+{
+	struct scene s = scene();
+	struct minted *leaf = mint_leaf(s.a, s.ca, &(struct mint_wish){ PERSON });
+	struct arena *mine = arena_new();
+	struct subject who;
+	struct cert c;
+	believe(&s, 2);
+	is_good(&s, leaf);
+	fine(trust_cert(s.t, mine, leaf->der, &c));
+	believe(&s, 2);
+	fine(subject_read(mine, &c, &who));
+	assert_str(who.number, "PNOVN-022090000017");
+	arena_free(mine);
+	end(&s);
+}
+
+TEST(another_trust_remembers_nobody)
+{
+	struct scene s = scene();
+	struct minted *leaf = mint_leaf(s.a, s.ca, &(struct mint_wish){ PERSON });
+	const struct anchor *an;
+	believe(&s, 2);
+	is_good(&s, leaf);
+	believe(&s, 1);                      /* without the authority that issued it */
+	assert_false(remembers(&s, leaf));
+	fails(path_with(&s, leaf, NULL, 0, "token", NOW, &an), CERT_UNTRUSTED);
+	end(&s);
+}
+
+TEST(what_was_good_for_one_purpose_is_nothing_for_another)
+{
+	struct scene s = scene();
+	struct minted *leaf = mint_leaf(s.a, s.ca, &(struct mint_wish){ PERSON });
+	const struct anchor *an;
+	s.anchor[1].purposes = S("token");
+	s.anchor[0].purposes = S("sim");
+	believe(&s, 2);
+	is_good(&s, leaf);
+	fails(path_with(&s, leaf, NULL, 0, "sim", NOW, &an), CERT_UNTRUSTED);
+	fails(path_with(&s, leaf, NULL, 0, "toke", NOW, &an), CERT_UNTRUSTED);
+	fails(path_with(&s, leaf, NULL, 0, "", NOW, &an), CERT_UNTRUSTED);
+	is_good(&s, leaf);
+	end(&s);
+}
+
+TEST(a_refusal_is_never_remembered_as_good)
+{
+	struct scene s = scene();
+	const struct anchor *an;
+	believe(&s, 2);
+	struct minted *bad[] = { mint_leaf(s.a, s.ca, &(struct mint_wish){ .ku = "critical,keyEncipherment" }), mint_leaf(s.a, mint_ca(s.a, mint_root(s.a, NULL), NULL), NULL) };
+	for (size_t i = 0; i < 2; i++)
+		for (int again = 0; again < 3; again++) {
+			assert_non_null(path_with(&s, bad[i], NULL, 0, "token", NOW, &an).kind);
+			assert_false(remembers(&s, bad[i]));
+		}
+	end(&s);
+}
+
+/* The same second decides with and without the memory. */
+static void same_answer(struct scene *s, const struct minted *leaf, epoch now)
+{
+	const struct anchor *an;
+	struct trust *remembering = s->t;
+	is_good(s, leaf);
+	const struct err_kind *known = path_with(s, leaf, NULL, 0, "token", now, &an).kind;
+	s->t = NULL;
+	believe(s, 2);
+	const struct err_kind *afresh = path_with(s, leaf, NULL, 0, "token", now, &an).kind;
+	if (known != afresh)
+		fail_msg("at NOW%+lld: %s, afresh %s", (long long)(now - NOW), known ? known->code : "good", afresh ? afresh->code : "good");
+	trust_drop(s->t);
+	s->t = remembering;
+}
+
+TEST(a_known_path_is_good_no_longer_than_the_first_of_its_certificates_to_end)
+{
+	struct scene s = scene();
+	const struct anchor *an;
+	struct minted *ca = mint_ca(s.a, s.root, &(struct mint_wish){ .not_before = NOW - 50, .not_after = NOW + 100 });
+	fine(cert_read(s.a, ca->der, &s.anchor[1].cert));
+	believe(&s, 2);
+	struct minted *longer = mint_leaf(s.a, ca, &(struct mint_wish){ .not_before = NOW - 1000, .not_after = NOW + 1000 });
+	struct minted *shorter = mint_leaf(s.a, ca, &(struct mint_wish){ .not_before = NOW - 20, .not_after = NOW + 20 });
+	static const int AT[] = { -1001, -1000, -51, -50, -49, -21, -20, -19, 0, 19, 20, 21, 99, 100, 101, 999, 1000, 1001 };
+	for (size_t i = 0; i < sizeof AT / sizeof *AT; i++) {
+		same_answer(&s, longer, NOW + AT[i]);
+		same_answer(&s, shorter, NOW + AT[i]);
+	}
+	is_good(&s, longer);
+	fails(path_with(&s, longer, NULL, 0, "token", NOW + 101, &an), CERT_EXPIRED);
+	fails(path_with(&s, shorter, NULL, 0, "token", NOW + 21, &an), CERT_EXPIRED);
+	end(&s);
+}
+
+TEST(a_path_through_what_came_along_is_built_each_time)
+{
+	struct scene s = scene();
+	const struct anchor *an;
+	struct minted *leaf = mint_leaf(s.a, s.ca, &(struct mint_wish){ PERSON });
+	believe(&s, 1);
+	fine(path(&s, leaf));
+	assert_false(remembers(&s, leaf));
+	fails(path_with(&s, leaf, NULL, 0, "token", NOW, &an), CERT_UNTRUSTED);
+	end(&s);
+}
+
+TEST(one_byte_changed_in_a_known_certificate_makes_it_unknown)
+{
+	struct scene s = scene();
+	struct minted *leaf = mint_leaf(s.a, s.ca, &(struct mint_wish){ PERSON });
+	believe(&s, 2);
+	is_good(&s, leaf);
+	for (size_t i = 0; i < leaf->der.n; i += 7) {
+		struct cert c, issuer;
+		const struct anchor *an;
+		unsigned char *der = arena_alloc(s.a, leaf->der.n);
+		memcpy(der, leaf->der.p, leaf->der.n);
+		der[i] ^= 1;
+		if (!trust_cert(s.t, s.a, (struct bytes){ der, leaf->der.n }, &c).kind)
+			assert_non_null(trust_path(s.t, s.a, &c, NULL, 0, S("token"), NOW, &issuer, &an).kind);
+	}
+	end(&s);
+}
+
+struct reader { struct scene *s; struct minted **leaves; size_t n, from; pthread_t thread; bool wrong; };
+
+static void *read_all(void *p)
+{
+	struct reader *r = p;
+	for (size_t i = 0; i < r->n / 3; i++) {
+		struct arena *a = arena_new();
+		struct cert c, issuer;
+		const struct anchor *an;
+		const struct minted *m = r->leaves[(i * 7 + r->from) % r->n];
+		if (trust_cert(r->s->t, a, m->der, &c).kind || trust_path(r->s->t, a, &c, NULL, 0, S("token"), NOW, &issuer, &an).kind ||
+		    c.der.n != m->der.n || memcmp(c.der.p, m->der.p, c.der.n) != 0)
+			r->wrong = true;
+		arena_free(a);
+	}
+	return NULL;
+}
+
+/* More than it can remember, by eight at once: all are good, and some are forgotten. */
+TEST(what_a_trust_remembers_is_bounded_and_shared)
+{
+	enum { MANY = 1200, THREADS = 8 };
+	struct scene s = scene();
+	struct minted **leaves = make_n(s.a, struct minted *, MANY), *first = mint_leaf(s.a, s.ca, NULL);
+	struct reader r[THREADS];
+	size_t kept = 0;
+	believe(&s, 2);
+	for (size_t i = 0; i < MANY; i++)
+		leaves[i] = mint_leaf(s.a, s.ca, &(struct mint_wish){ .same_key = first });
+	for (size_t i = 0; i < THREADS; i++) {
+		r[i] = (struct reader){ .s = &s, .leaves = leaves, .n = MANY, .from = i * 150 };
+		assert_int_equal(pthread_create(&r[i].thread, NULL, read_all, &r[i]), 0);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(r[i].thread, NULL);
+		assert_false(r[i].wrong);
+	}
+	for (size_t i = 0; i < MANY; i++)
+		kept += remembers(&s, leaves[i]);
+	assert_in_range(kept, 500, 1024);
 	end(&s);
 }
