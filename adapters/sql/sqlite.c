@@ -135,12 +135,12 @@ static bool step(struct sql_conn *c, struct arena *a, struct stmt *s)
 {
 	struct lite_stmt *l = prepare(c, s->text);
 	size_t cap = 0;
-	int rc;
 	if (!l)
 		return false;
 	bind(l, s);
+	int rc = sqlite3_step(l->st);          /* learns of a migration, which may change the columns of "*" */
 	s->rows = (struct rows){ .cols = (size_t)sqlite3_column_count(l->st) };
-	while ((rc = sqlite3_step(l->st)) == SQLITE_ROW)
+	for (; rc == SQLITE_ROW; rc = sqlite3_step(l->st))
 		keep_row(a, l->st, &s->rows, &cap);
 	bool fine = rc == SQLITE_DONE;
 	if (fine) {

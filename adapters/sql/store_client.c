@@ -1,4 +1,5 @@
 #include "ask.h"
+#include "json.h"
 
 static const struct col CLIENT[] = {
 	COL_S(client_row, id), COL_S(client_row, name), COL_S(client_row, metadata), COL_I(client_row, created_at),
@@ -22,11 +23,19 @@ err store_client_list(struct store *s, struct arena *a, struct str after, int64_
 	return OK;
 }
 
+/* The one member of a registration that statements must know of: whom the end of a session is told to. */
+static struct str logout_uri(struct arena *a, const struct client_row *c)
+{
+	json_t *o;
+	return json_read_object(a, c->metadata, &o).kind ? S("") : json_text(o, "backchannel_logout_uri");
+}
+
 err store_client_add(struct store *s, struct arena *a, const struct client_row *c, const struct audit *ev)
 {
 	struct stmt st[] = {
-		SQL("INSERT INTO client (" CLIENT_COLS ", change) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING id",
-			txt(c->id), txt(c->name), txt(c->metadata), num(c->created_at), num(c->updated_at), num(c->disabled_at), num(c->version), txt(ev->id)),
+		SQL("INSERT INTO client (" CLIENT_COLS ", change, logout_uri) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id",
+			txt(c->id), txt(c->name), txt(c->metadata), num(c->created_at), num(c->updated_at), num(c->disabled_at), num(c->version), txt(ev->id),
+			txt(logout_uri(a, c))),
 		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM client WHERE id = $12 AND change = $1)", txt(c->id)),
 	};
 	TRY(ask_write(s, a, c->id, st, COUNT(st)));
@@ -36,9 +45,9 @@ err store_client_add(struct store *s, struct arena *a, const struct client_row *
 err store_client_change(struct store *s, struct arena *a, const struct client_row *c, const struct audit *ev)
 {
 	struct stmt st[] = {
-		SQL("UPDATE client SET name = $3, metadata = $4, disabled_at = $5, updated_at = $6, change = $7, version = version + 1"
+		SQL("UPDATE client SET name = $3, metadata = $4, disabled_at = $5, updated_at = $6, change = $7, logout_uri = $8, version = version + 1"
 			" WHERE id = $1 AND version = $2 RETURNING version",
-			txt(c->id), num(c->version), txt(c->name), txt(c->metadata), num(c->disabled_at), num(c->updated_at), txt(ev->id)),
+			txt(c->id), num(c->version), txt(c->name), txt(c->metadata), num(c->disabled_at), num(c->updated_at), txt(ev->id), txt(logout_uri(a, c))),
 		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM client WHERE id = $12 AND change = $1)", txt(c->id)),
 	};
 	TRY(ask_write(s, a, c->id, st, COUNT(st)));

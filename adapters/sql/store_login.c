@@ -1,4 +1,4 @@
-#include "ask.h"
+#include "ended.h"
 
 #define SESSION_COLS "id_hash, sid, person_id, acr, amr, method, cert_id, auth_time, created_at, expires_at, ended_at"
 static const struct col SESSION[] = {
@@ -26,7 +26,8 @@ static const struct cols session_cols = COLS(session_row, SESSION);
 	" SELECT $1, p.id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, '', $13 FROM person p WHERE p.number_mac = $6" \
 	" AND NOT EXISTS (SELECT 1 FROM binding b WHERE b.issuer_id = $2 AND b.number_mac = $6 AND b.person_id <> p.id)" \
 	" AND NOT EXISTS (SELECT 1 FROM certificate o WHERE o.id = $1 AND (o.issuer_id <> $2 OR o.serial <> $3))" \
-	" ON CONFLICT (issuer_id, serial) DO UPDATE SET last_seen = excluded.last_seen, method = excluded.method, change = excluded.change" \
+	" ON CONFLICT (issuer_id, serial) DO UPDATE SET last_seen = excluded.last_seen, method = excluded.method, change = excluded.change," \
+	" revoked_at = 0, revoked_why = ''" \
 	" WHERE certificate.person_id = excluded.person_id AND certificate.spki_sha256 = excluded.spki_sha256 RETURNING id"
 
 #define OURS(issuer, serial, change) \
@@ -56,6 +57,7 @@ err store_login(struct store *s, struct arena *a, const struct login *l, const s
 	const struct person_row *p = &l->person;
 	const struct cert_row *c = &l->cert;
 	const struct session_row *n = &l->session;
+	enum { ALONE = 6 };                  /* statements of a login that replaces none */
 	struct stmt st[] = {
 		SQL(ENROL, txt(p->id), txt(p->kind), txt(p->name), txt(p->search_key), txt(c->number_mac), txt(p->number_sealed), txt(p->phone_mac),
 			txt(p->phone_sealed), txt(p->claims), num(p->created_at), num(p->updated_at), num(p->disabled_at), num(p->version), txt(ev->id),
@@ -67,11 +69,10 @@ err store_login(struct store *s, struct arena *a, const struct login *l, const s
 			txt(c->issuer_id), txt(c->serial), txt(ev->id)),
 		SQL(AUDIT_LOGIN, AUDIT_VALS(ev), txt(c->number_mac), txt(n->id_hash), txt(str_of(LOGIN_REFUSED.code))),
 		SQL(WHO, txt(c->issuer_id), txt(c->serial), txt(ev->id)),
-		SQL("UPDATE grants SET revoked_at = $2 WHERE revoked_at = 0 AND offline = 0 AND sid <> ''"
-			" AND sid = (SELECT o.sid FROM session o WHERE o.id_hash = $1)" AND_SESSION("$3"), txt(l->replaces), num(n->created_at), txt(n->id_hash)),
-		SQL("UPDATE session SET ended_at = $2 WHERE id_hash = $1 AND ended_at = 0" AND_SESSION("$3"), txt(l->replaces), num(n->created_at), txt(n->id_hash)),
+		SQL(END("$2", "$4") " AND id_hash = $1" AND_SESSION("$3"), txt(l->replaces), num(n->created_at), txt(n->id_hash), txt(ev->id)),
+		THEY_ENDED(n->created_at, ev, S("session.ended"), S("replaced by another login"), S("")),
 	};
-	TRY(ask_write(s, a, c->number_mac, st, l->replaces.n ? COUNT(st) : COUNT(st) - 2));
+	TRY(ask_write(s, a, c->number_mac, st, l->replaces.n ? COUNT(st) : ALONE));
 	*who = row_only(a, &st[5].rows, &person_cols);
 	*outcome = !*who ? NUMBER_OF_ANOTHER : st[0].rows.n ? ENROLLED_NOW : KNOWN_BEFORE;
 	return OK;
@@ -90,15 +91,52 @@ err store_session(struct store *s, struct arena *a, struct str id_hash, epoch no
 	return OK;
 }
 
-err store_session_end(struct store *s, struct arena *a, struct str id_hash, epoch now, const struct audit *ev)
+static const char *const WHICH[] = {
+	[SESSION_OF_COOKIE] = END("$1", "$2") " AND id_hash = $3 RETURNING sid",
+	[SESSION_BY_SID] = END("$1", "$2") " AND sid = $3 RETURNING sid",
+	[SESSIONS_OF_PERSON] = END("$1", "$2") " AND person_id = $3 RETURNING sid",
+	[SESSIONS_OF_CERT] = END("$1", "$2") " AND person_id IN (SELECT person_id FROM certificate WHERE id = $3) AND cert_id = $3 RETURNING sid",
+};
+
+err store_sessions_end(struct store *s, struct arena *a, enum sessions_of which, struct str id, epoch now, const struct audit *ev, size_t *ended)
 {
 	struct stmt st[] = {
-		SQL("UPDATE session SET ended_at = $2 WHERE id_hash = $1 AND ended_at = 0", txt(id_hash), num(now)),
-		SQL("UPDATE grants SET revoked_at = $2 WHERE revoked_at = 0 AND offline = 0 AND sid <> ''"
-			" AND sid = (SELECT sid FROM session WHERE id_hash = $1)", txt(id_hash), num(now)),
-		AUDIT(ev),
+		SQL(WHICH[which], num(now), txt(ev->id), txt(id)),
+		THEY_ENDED(now, ev, ev->event, ev->why, ev->detail),
 	};
-	return ask_write(s, a, id_hash, st, COUNT(st));
+	TRY(ask_write(s, a, id, st, COUNT(st)));
+	*ended = st[0].rows.n;
+	return OK;
+}
+
+err store_session_end(struct store *s, struct arena *a, struct str id_hash, epoch now, const struct audit *ev)
+{
+	size_t ended;
+	return store_sessions_end(s, a, SESSION_OF_COOKIE, id_hash, now, ev, &ended);
+}
+
+err store_sessions_expire(struct store *s, struct arena *a, epoch now, int64_t most, const struct audit *ev, size_t *ended)
+{
+	struct stmt st[] = {
+		SQL(END("$1", "$2") " AND id_hash IN (SELECT id_hash FROM session WHERE ended_at = 0 AND expires_at <= $1 ORDER BY expires_at LIMIT $3) RETURNING sid",
+			num(now), txt(ev->id), num(most)),
+		THEY_ENDED(now, ev, ev->event, ev->why, ev->detail),
+	};
+	TRY(ask_write(s, a, S(""), st, COUNT(st)));
+	*ended = st[0].rows.n;
+	return OK;
+}
+
+err store_session_list(struct store *s, struct arena *a, const struct session_row *like, epoch now, struct str after, int64_t limit,
+                       struct session_row **out, size_t *n)
+{
+	struct stmt st[] = {
+		SQL("SELECT " SESSION_COLS " FROM session WHERE ended_at = 0 AND expires_at > $1 AND sid > $2 AND ($3 = '' OR person_id = $3)"
+			" AND ($4 = '' OR cert_id = $4) ORDER BY sid LIMIT $5", num(now), txt(after), txt(like->person_id), txt(like->cert_id), num(limit)),
+	};
+	TRY(ask_read(s, a, st, 1));
+	*out = row_all(a, &st->rows, &session_cols, n);
+	return OK;
 }
 
 err store_session_by_sid(struct store *s, struct arena *a, struct str sid, struct session_row **out)

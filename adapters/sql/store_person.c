@@ -1,4 +1,4 @@
-#include "ask.h"
+#include "ended.h"
 
 static const struct col PERSON[] = {
 	COL_S(person_row, id), COL_S(person_row, kind), COL_S(person_row, name), COL_S(person_row, search_key),
@@ -59,9 +59,10 @@ err store_person_add(struct store *s, struct arena *a, const struct person_row *
 	return st[0].rows.n ? OK : fault(a, &CONFLICT, "a person with this number or id is there already");
 }
 
-/* The number may be corrected, but not to somebody else's. */
+/* The number may be corrected, but not to somebody else's. Who is disabled is signed out. */
 err store_person_change(struct store *s, struct arena *a, const struct person_row *p, const struct audit *ev)
 {
+	enum { ENABLED = 2 };                /* statements when nobody is to be signed out */
 	struct stmt st[] = {
 		SQL("UPDATE person SET kind = $3, name = $4, search_key = $5, number_mac = $6, number_sealed = $7, phone_mac = $8, phone_sealed = $9,"
 			" claims = $10, updated_at = $11, disabled_at = $12, change = $13, version = version + 1"
@@ -69,7 +70,10 @@ err store_person_change(struct store *s, struct arena *a, const struct person_ro
 			txt(p->id), num(p->version), txt(p->kind), txt(p->name), txt(p->search_key), txt(p->number_mac), txt(p->number_sealed), txt(p->phone_mac),
 			txt(p->phone_sealed), txt(p->claims), num(p->updated_at), num(p->disabled_at), txt(ev->id)),
 		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM person WHERE id = $12 AND change = $1)", txt(p->id)),
+		SQL(END("$1", "$2") " AND person_id = $3 AND EXISTS (SELECT 1 FROM person p WHERE p.id = $3 AND p.change = $2)",
+			num(p->updated_at), txt(ev->id), txt(p->id)),
+		THEY_ENDED(p->updated_at, ev, S("session.ended"), S("the person was disabled"), S("")),
 	};
-	TRY(ask_write(s, a, p->number_mac, st, COUNT(st)));
+	TRY(ask_write(s, a, p->number_mac, st, p->disabled_at ? COUNT(st) : ENABLED));
 	return st[0].rows.n ? OK : fault(a, &CONFLICT, "the person was changed meanwhile, or the number is another's");
 }

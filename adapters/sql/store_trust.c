@@ -1,4 +1,4 @@
-#include "ask.h"
+#include "ended.h"
 
 #define TRUST_COLS "id, name, kind, purposes, settings, der, added_at, disabled_at"
 static const struct col TRUST[] = {
@@ -73,5 +73,18 @@ err store_cert_of(struct store *s, struct arena *a, struct str person_id, struct
 	};
 	TRY(ask_read(s, a, st, 1));
 	*out = row_only(a, &st->rows, &cert_cols);
+	return OK;
+}
+
+err store_cert_revoked(struct store *s, struct arena *a, struct str id, struct str why, epoch now, const struct audit *ev, size_t *ended)
+{
+	struct stmt st[] = {
+		SQL("UPDATE certificate SET revoked_at = $2, revoked_why = $3, change = $4 WHERE id = $1 AND revoked_at = 0", txt(id), num(now), txt(why), txt(ev->id)),
+		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM certificate WHERE id = $12 AND change = $1)", txt(id)),
+		SQL(END("$1", "$2") " AND person_id IN (SELECT person_id FROM certificate WHERE id = $3) AND cert_id = $3 RETURNING sid", num(now), txt(ev->id), txt(id)),
+		THEY_ENDED(now, ev, S("session.ended"), S("its certificate was revoked"), S("")),
+	};
+	TRY(ask_write(s, a, id, st, COUNT(st)));
+	*ended = st[2].rows.n;
 	return OK;
 }

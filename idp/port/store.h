@@ -69,6 +69,9 @@ err store_cert(struct store *, struct arena *a, struct str id, struct cert_row *
 err store_cert_list(struct store *, struct arena *a, struct str person_id, struct str after, int64_t limit, struct cert_row **out, size_t *n); /* person_id "" = all */
 /* The newest certificate seen for a person by one method: with "sim", the one that a raw signature is checked with. */
 err store_cert_of(struct store *, struct arena *a, struct str person_id, struct str method, struct cert_row **out);
+/* Its issuer says that it is revoked: noted (audited once), and the sessions that rest on it end. A login with it later, when the issuer
+ * says good again (it was on hold), takes the note away. *ended: how many sessions. */
+err store_cert_revoked(struct store *, struct arena *a, struct str id, struct str why, epoch now, const struct audit *, size_t *ended);
 
 /* ---- logins and sessions --------------------------------------------------------------------------------------- */
 
@@ -90,11 +93,44 @@ err store_login(struct store *, struct arena *a, const struct login *, const str
 
 /* NULL unless the session exists, is not ended, not expired, and its person is not disabled. */
 err store_session(struct store *, struct arena *a, struct str id_hash, epoch now, struct session_row **out);
-/* Ends it and revokes every grant that rests on it but those with offline_access. */
-err store_session_end(struct store *, struct arena *a, struct str id_hash, epoch now, const struct audit *);
+/* Whichever way a session ends (also by store_login, store_cert_revoked, and store_person_change of a person who is disabled), in the one
+ * transaction every grant that rests on it is revoked but those with offline_access, a delivery is queued for each application that wants to
+ * be told (below), and the trail gets a row: the event given, with the session's sid and person; why says the reason. One that has ended
+ * already is none of this verb's business. */
+enum sessions_of { SESSION_OF_COOKIE, SESSION_BY_SID, SESSIONS_OF_PERSON, SESSIONS_OF_CERT };
+err store_sessions_end(struct store *, struct arena *a, enum sessions_of, struct str id, epoch now, const struct audit *, size_t *ended);
+err store_session_end(struct store *, struct arena *a, struct str id_hash, epoch now, const struct audit *);    /* SESSION_OF_COOKIE */
+err store_sessions_expire(struct store *, struct arena *a, epoch now, int64_t most, const struct audit *, size_t *ended);
+/* Those that go on, in order of sid; of like's person_id and cert_id, unless "". */
+err store_session_list(struct store *, struct arena *a, const struct session_row *like, epoch now, struct str after, int64_t limit,
+                       struct session_row **out, size_t *n);
 err store_session_by_sid(struct store *, struct arena *a, struct str sid, struct session_row **out);   /* ended ones too */
 /* The clients that were signed in to during the session: ids. */
 err store_session_clients(struct store *, struct arena *a, struct str sid, struct strs *out);
+
+/* ---- telling applications that sessions are over (OpenID Connect Back-Channel Logout 1.0) --------------------------- */
+
+/* One for each application with a backchannel_logout_uri that was signed in to during the session. sub: what the application knows the
+ * person by. state: "pending" until it is "delivered" or has "failed"; why: what the last try came to. due_at: when the next try is. */
+struct delivery_row {
+	struct str sid, client_id, sub, state, why;
+	int64_t tries;
+	epoch queued_at, due_at, done_at;
+};
+
+/* Takes those that are due, the longest waiting first: of all callers, in all processes, one is given each, until `until`; if no result has
+ * come by then (its process was killed), it is due again. by: an id of this attempt. */
+err store_delivery_claim(struct store *, struct arena *a, struct str by, epoch now, epoch until, int64_t most, struct delivery_row **out, size_t *n);
+/* What came of a try: state, why and due_at of the row that was claimed, unless it was queued or claimed anew meanwhile. Audited when that is
+ * the end of it. Still "pending": for half a minute nothing else is due for that client, so that one which does not answer holds up no other. */
+err store_delivery_result(struct store *, struct arena *a, const struct delivery_row *, struct str by, epoch now, const struct audit *);
+/* like: client_id, sid, state, each unless "". In order of (sid, client_id), after that pair. */
+err store_delivery_list(struct store *, struct arena *a, const struct delivery_row *like, const struct delivery_row *after, int64_t limit,
+                        struct delivery_row **out, size_t *n);
+/* Failed ones, of client_id and sid unless "", are due now, and counted from the start. */
+err store_delivery_retry(struct store *, struct arena *a, struct str client_id, struct str sid, epoch now, const struct audit *, size_t *n);
+/* Signs everybody out of one client: its grants but those with offline_access are revoked and it is told of each session. The sessions go on. */
+err store_client_sign_out(struct store *, struct arena *a, struct str client_id, epoch now, const struct audit *, size_t *sessions);
 
 /* ---- consent ---------------------------------------------------------------------------------------------------- */
 err store_consent(struct store *, struct arena *a, struct str person_id, struct str client_id, struct str *scopes); /* "" when none */

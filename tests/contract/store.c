@@ -19,7 +19,7 @@ struct w { struct arena *a; struct store *s; struct str where; };
 static const char DROP_ALL[] = "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public";
 static const char EMPTY_ALL[] =
 	"DELETE FROM client; DELETE FROM person; DELETE FROM trust; DELETE FROM certificate; DELETE FROM binding; DELETE FROM session; DELETE FROM consent;"
-	" DELETE FROM grants; DELETE FROM code; DELETE FROM refresh; DELETE FROM revoked_token; DELETE FROM once; DELETE FROM signing_key; DELETE FROM audit";
+	" DELETE FROM grants; DELETE FROM code; DELETE FROM refresh; DELETE FROM revoked_token; DELETE FROM once; DELETE FROM signing_key; DELETE FROM audit; DELETE FROM logout_delivery";
 
 static void pg_say(const char *conninfo, const char *what)
 {
@@ -103,6 +103,17 @@ static struct audit last_event(struct w *w)
 	fine(store_audit_tail(w->s, w->a, S(""), 1, &all, &n));
 	assert_int_equal(n, 1);
 	return all[0];
+}
+
+static struct audit event_of(struct w *w, const char *what)
+{
+	struct audit *all;
+	size_t n, i = 0;
+	fine(store_audit_tail(w->s, w->a, S(""), 100000, &all, &n));
+	while (i < n && !str_is(all[i].event, what))
+		i++;
+	assert_true(i < n);
+	return all[i];
 }
 
 static struct client_row a_client(const char *id)
@@ -847,6 +858,352 @@ EVERYWHERE(the_clients_of_a_session_are_told_once_each)
 	assert_int_equal(ids.n, 0);
 }
 
+/* ---- how sessions end, and who is told ---------------------------------------------------------------------------------------------- */
+
+static void add_told(struct w *w, const char *id)
+{
+	struct client_row c = a_client(id);
+	struct audit ev = event(w->a, "client.add");
+	c.metadata = S("{\"backchannel_logout_uri\":\"https://app.example/out\"}");
+	fine(store_client_add(w->s, w->a, &c, &ev));
+}
+
+static void signs_in_to(struct w *w, const char *client, const char *session, const char *name)
+{
+	struct grant_row g = a_grant(w->a, name, "p1", session);
+	struct code_row c = a_code(w->a, name);
+	g.client_id = str_of(client);
+	put_code(w, &c, &g);
+}
+
+/* p1 has sessions s1 and s2, both by c1; "told" wants to know of their end, "app" does not. */
+static void logout_scene(struct w *w)
+{
+	struct login again = a_login(w->a, "p1", "1", "c1", "s2");
+	struct person_row *who;
+	scene(w);
+	add_told(w, "told");
+	again.session.expires_at = NOW + 7200;
+	log_in(w, &again, &who);
+	signs_in_to(w, "told", "s1", "t1");
+	signs_in_to(w, "told", "s1", "t1-again");
+	signs_in_to(w, "app", "s1", "a1");
+	signs_in_to(w, "told", "s2", "t2");
+}
+
+static struct delivery_row *deliveries(struct w *w, const char *state, size_t *n)
+{
+	struct delivery_row like = { .state = str_of(state) }, *l;
+	fine(store_delivery_list(w->s, w->a, &like, &(struct delivery_row){ 0 }, 100, &l, n));
+	return l;
+}
+
+static size_t count_of(struct w *w, const char *state)
+{
+	size_t n;
+	deliveries(w, state, &n);
+	return n;
+}
+
+static size_t sessions_end(struct w *w, enum sessions_of which, const char *id)
+{
+	struct audit ev = event(w->a, "session.ended");
+	size_t n;
+	fine(store_sessions_end(w->s, w->a, which, str_of(id), NOW + 5, &ev, &n));
+	return n;
+}
+
+static void has_ended(struct w *w, const char *sid, epoch at)
+{
+	struct session_row *s;
+	fine(store_session_by_sid(w->s, w->a, str_of(sid), &s));
+	assert_int_equal(s->ended_at, at);
+}
+
+EVERYWHERE(the_end_of_a_session_is_queued_for_each_application_that_wants_to_know_of_it)
+{
+	size_t n;
+	logout_scene(w);
+	assert_int_equal(sessions_end(w, SESSION_BY_SID, "sid-s1"), 1);
+	struct delivery_row *d = deliveries(w, "", &n);
+	assert_int_equal(n, 1);
+	assert_str(d->sid, "sid-s1");
+	assert_str(d->client_id, "told");
+	assert_str(d->sub, "sub-1");
+	assert_str(d->state, "pending");
+	assert_int_equal(d->queued_at, NOW + 5);
+	assert_int_equal(d->due_at, NOW + 5);
+	assert_int_equal(d->tries, 0);
+	struct audit ev = event_of(w, "session.ended");
+	assert_str(ev.sid, "sid-s1");
+	assert_str(ev.person_id, "p1");
+	assert_str(ev.why, VIET);
+	has_ended(w, "sid-s1", NOW + 5);
+	has_ended(w, "sid-s2", 0);
+}
+
+EVERYWHERE(a_session_ends_once_and_is_audited_once)
+{
+	logout_scene(w);
+	assert_int_equal(sessions_end(w, SESSION_OF_COOKIE, "hash-s1"), 1);
+	assert_int_equal(sessions_end(w, SESSION_OF_COOKIE, "hash-s1"), 0);
+	assert_int_equal(sessions_end(w, SESSION_BY_SID, "sid-s1"), 0);
+	assert_int_equal(sessions_end(w, SESSION_BY_SID, "hash-s2"), 0);
+	assert_int_equal(sessions_end(w, SESSION_OF_COOKIE, "sid-s2"), 0);
+	assert_int_equal(sessions_end(w, SESSIONS_OF_PERSON, ""), 0);
+	assert_int_equal(events(w, "session.ended"), 1);
+	assert_int_equal(count_of(w, ""), 1);
+}
+
+EVERYWHERE(sessions_end_by_person_and_by_certificate_each_with_its_row_of_the_trail)
+{
+	struct login other = a_login(w->a, "p2", "2", "c2", "s3");
+	struct person_row *who;
+	logout_scene(w);
+	log_in(w, &other, &who);
+	assert_int_equal(sessions_end(w, SESSIONS_OF_CERT, "c2"), 1);
+	assert_int_equal(sessions_end(w, SESSIONS_OF_PERSON, "p1"), 2);
+	assert_int_equal(events(w, "session.ended"), 3);
+	assert_int_equal(count_of(w, "pending"), 2);
+	assert_int_equal(alive(w, "j", "grant-t2", NOW + 6), TOKEN_DEAD);
+}
+
+EVERYWHERE(a_session_that_is_replaced_is_told_of_and_audited)
+{
+	struct login again = a_login(w->a, "p1", "1", "c1", "s9");
+	struct person_row *who;
+	logout_scene(w);
+	again.replaces = S("hash-s1");
+	log_in(w, &again, &who);
+	assert_int_equal(count_of(w, "pending"), 1);
+	assert_int_equal(events(w, "session.ended"), 1);
+	assert_str(event_of(w, "session.ended").sid, "sid-s1");
+	has_ended(w, "sid-s1", NOW);
+}
+
+EVERYWHERE(who_is_disabled_is_signed_out_and_a_change_that_failed_signs_nobody_out)
+{
+	struct person_row *p;
+	struct audit ev = event(w->a, "person.disable");
+	logout_scene(w);
+	fine(store_person(w->s, w->a, S("p1"), &p));
+	p->disabled_at = NOW;
+	p->version = 7;
+	fails(store_person_change(w->s, w->a, p, &ev), CONFLICT);
+	assert_int_equal(count_of(w, ""), 0);
+	disable_person(w);
+	assert_int_equal(count_of(w, "pending"), 2);
+	assert_int_equal(events(w, "session.ended"), 2);
+}
+
+EVERYWHERE(a_revoked_certificate_takes_its_sessions_along_and_is_good_again_when_its_issuer_says_so)
+{
+	struct audit ev = event(w->a, "cert.revoked"), again = event(w->a, "cert.revoked");
+	struct login l = a_login(w->a, "p1", "1", "c1", "s5");
+	struct person_row *who;
+	struct cert_row *c;
+	size_t n;
+	logout_scene(w);
+	fine(store_cert_revoked(w->s, w->a, S("c1"), S("keyCompromise"), NOW + 3, &ev, &n));
+	assert_int_equal(n, 2);
+	fine(store_cert(w->s, w->a, S("c1"), &c));
+	assert_int_equal(c->revoked_at, NOW + 3);
+	assert_str(c->revoked_why, "keyCompromise");
+	fine(store_cert_revoked(w->s, w->a, S("c1"), S("again"), NOW + 4, &again, &n));
+	assert_int_equal(n, 0);
+	assert_int_equal(events(w, "cert.revoked"), 1);
+	assert_int_equal(events(w, "session.ended"), 2);
+	assert_int_equal(count_of(w, "pending"), 2);
+	log_in(w, &l, &who);
+	fine(store_cert(w->s, w->a, S("c1"), &c));
+	assert_int_equal(c->revoked_at, 0);
+}
+
+EVERYWHERE(sessions_whose_time_is_up_end_some_at_a_time_and_no_others)
+{
+	struct audit ev[] = { event(w->a, "session.ended"), event(w->a, "session.ended"), event(w->a, "session.ended") };
+	size_t n;
+	logout_scene(w);
+	fine(store_sessions_expire(w->s, w->a, NOW + 3599, 10, &ev[0], &n));
+	assert_int_equal(n, 0);
+	fine(store_sessions_expire(w->s, w->a, NOW + 7200, 1, &ev[0], &n));
+	assert_int_equal(n, 1);
+	has_ended(w, "sid-s1", NOW + 7200);
+	has_ended(w, "sid-s2", 0);
+	fine(store_sessions_expire(w->s, w->a, NOW + 7200, 10, &ev[1], &n));
+	assert_int_equal(n, 1);
+	fine(store_sessions_expire(w->s, w->a, NOW + 7200, 10, &ev[2], &n));
+	assert_int_equal(n, 0);
+	assert_int_equal(count_of(w, "pending"), 2);
+	assert_int_equal(events(w, "session.ended"), 2);
+}
+
+EVERYWHERE(everybody_is_signed_out_of_one_client_and_their_sessions_go_on)
+{
+	struct audit ev = event(w->a, "client.signed_out");
+	struct session_row *s;
+	size_t n;
+	logout_scene(w);
+	fine(store_client_sign_out(w->s, w->a, S("told"), NOW + 5, &ev, &n));
+	assert_int_equal(n, 2);
+	assert_int_equal(count_of(w, "pending"), 2);
+	assert_int_equal(alive(w, "j", "grant-t1", NOW + 5), TOKEN_DEAD);
+	assert_int_equal(alive(w, "j", "grant-a1", NOW + 5), TOKEN_LIVE);
+	fine(store_session(w->s, w->a, S("hash-s1"), NOW + 5, &s));
+	assert_non_null(s);
+	assert_int_equal(events(w, "client.signed_out"), 1);
+}
+
+EVERYWHERE(sessions_that_go_on_are_listed_by_person_and_by_certificate)
+{
+	struct login other = a_login(w->a, "p2", "2", "c2", "s3");
+	struct person_row *who;
+	struct session_row *l;
+	size_t n;
+	logout_scene(w);
+	log_in(w, &other, &who);
+	fine(store_session_list(w->s, w->a, &(struct session_row){ 0 }, NOW, S(""), 10, &l, &n));
+	assert_int_equal(n, 3);
+	fine(store_session_list(w->s, w->a, &(struct session_row){ .person_id = S("p1") }, NOW, S(""), 10, &l, &n));
+	assert_int_equal(n, 2);
+	fine(store_session_list(w->s, w->a, &(struct session_row){ .person_id = S("p1") }, NOW, S("sid-s1"), 10, &l, &n));
+	assert_int_equal(n, 1);
+	assert_str(l->sid, "sid-s2");
+	fine(store_session_list(w->s, w->a, &(struct session_row){ .cert_id = S("c2") }, NOW, S(""), 10, &l, &n));
+	assert_int_equal(n, 1);
+	fine(store_session_list(w->s, w->a, &(struct session_row){ 0 }, NOW + 3600, S(""), 10, &l, &n));
+	assert_int_equal(n, 1);
+	end_session(w);
+	fine(store_session_list(w->s, w->a, &(struct session_row){ 0 }, NOW, S(""), 1, &l, &n));
+	assert_int_equal(n, 1);
+	assert_str(l->sid, "sid-s2");
+}
+
+static struct delivery_row *claim(struct w *w, const char *by, epoch now, size_t *n)
+{
+	struct delivery_row *l;
+	fine(store_delivery_claim(w->s, w->a, str_of(by), now, now + 20, 10, &l, n));
+	return l;
+}
+
+static void result(struct w *w, struct delivery_row d, const char *by, const char *state, epoch due)
+{
+	struct audit ev = event(w->a, "logout.x");
+	d.state = str_of(state), d.why = S("because"), d.due_at = due;
+	fine(store_delivery_result(w->s, w->a, &d, str_of(by), NOW + 9, &ev));
+}
+
+EVERYWHERE(a_delivery_that_was_taken_and_never_answered_for_is_due_again)
+{
+	size_t n;
+	logout_scene(w);
+	sessions_end(w, SESSIONS_OF_PERSON, "p1");
+	claim(w, "one", NOW + 4, &n);
+	assert_int_equal(n, 0);
+	struct delivery_row *d = claim(w, "one", NOW + 5, &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(d->tries, 1);
+	claim(w, "two", NOW + 24, &n);
+	assert_int_equal(n, 0);
+	d = claim(w, "two", NOW + 25, &n);                     /* whoever had it was killed */
+	assert_int_equal(n, 2);
+	assert_int_equal(d->tries, 2);
+	result(w, d[0], "one", "delivered", 0);                /* it was not, and comes too late */
+	assert_int_equal(count_of(w, "pending"), 2);
+	assert_int_equal(events(w, "logout.x"), 0);
+}
+
+EVERYWHERE(what_came_of_a_delivery_is_kept_and_its_end_is_audited)
+{
+	size_t n;
+	logout_scene(w);
+	sessions_end(w, SESSIONS_OF_PERSON, "p1");
+	struct delivery_row *d = claim(w, "one", NOW + 5, &n);
+	result(w, d[0], "one", "delivered", 0);
+	result(w, d[1], "one", "failed", 0);
+	result(w, d[1], "one", "delivered", 0);                /* an end is an end */
+	assert_int_equal(events(w, "logout.x"), 2);
+	d = deliveries(w, "delivered", &n);
+	assert_int_equal(n, 1);
+	assert_int_equal(d->done_at, NOW + 9);
+	d = deliveries(w, "failed", &n);
+	assert_int_equal(n, 1);
+	assert_str(d->why, "because");
+	claim(w, "two", NOW + 100000, &n);
+	assert_int_equal(n, 0);
+}
+
+EVERYWHERE(a_client_that_does_not_answer_is_left_alone_for_a_while_with_all_that_waits_for_it)
+{
+	struct delivery_row *d;
+	size_t n;
+	logout_scene(w);
+	add_told(w, "other");
+	signs_in_to(w, "other", "s2", "o2");
+	sessions_end(w, SESSION_BY_SID, "sid-s1");
+	d = claim(w, "one", NOW + 5, &n);
+	assert_int_equal(n, 1);
+	sessions_end(w, SESSION_BY_SID, "sid-s2");
+	result(w, d[0], "one", "pending", NOW + 9 + 90);
+	assert_int_equal(events(w, "logout.x"), 0);
+	d = claim(w, "two", NOW + 9, &n);
+	assert_int_equal(n, 1);
+	assert_str(d->client_id, "other");
+	d = claim(w, "three", NOW + 9 + 30, &n);
+	assert_int_equal(n, 2);                                /* the newer one of "told", and the lease of "other" */
+	d = claim(w, "four", NOW + 9 + 90, &n);
+	assert_int_equal(n, 3);
+}
+
+EVERYWHERE(failed_deliveries_are_tried_again_when_an_administrator_says_so)
+{
+	struct audit ev = event(w->a, "logout.retried"), ev2 = event(w->a, "logout.retried");
+	size_t n;
+	logout_scene(w);
+	sessions_end(w, SESSIONS_OF_PERSON, "p1");
+	struct delivery_row *d = claim(w, "one", NOW + 5, &n);
+	result(w, d[0], "one", "failed", 0);
+	result(w, d[1], "one", "failed", 0);
+	fine(store_delivery_retry(w->s, w->a, S("app"), S(""), NOW + 50, &ev, &n));
+	assert_int_equal(n, 0);
+	fine(store_delivery_retry(w->s, w->a, S("told"), S("sid-s2"), NOW + 50, &ev2, &n));
+	assert_int_equal(n, 1);
+	d = claim(w, "two", NOW + 50, &n);
+	assert_int_equal(n, 1);
+	assert_str(d->sid, "sid-s2");
+	assert_int_equal(d->tries, 1);
+	assert_int_equal(d->queued_at, NOW + 50);
+}
+
+EVERYWHERE(a_registration_that_changes_is_told_by_what_it_says_now)
+{
+	struct client_row *c;
+	struct audit ev = event(w->a, "client.change");
+	logout_scene(w);
+	fine(store_client(w->s, w->a, S("told"), &c));
+	c->metadata = S("{}");
+	fine(store_client_change(w->s, w->a, c, &ev));
+	sessions_end(w, SESSION_BY_SID, "sid-s1");
+	assert_int_equal(count_of(w, ""), 0);
+	ev = event(w->a, "client.change");
+	fine(store_client(w->s, w->a, S("told"), &c));
+	c->metadata = S("{\"backchannel_logout_uri\":\"https://app.example/out\"}");
+	fine(store_client_change(w->s, w->a, c, &ev));
+	sessions_end(w, SESSION_BY_SID, "sid-s2");
+	assert_int_equal(count_of(w, ""), 1);
+}
+
+EVERYWHERE(deliveries_are_forgotten_a_month_after_they_were_queued)
+{
+	int64_t removed;
+	logout_scene(w);
+	sessions_end(w, SESSION_BY_SID, "sid-s1");
+	fine(store_expire(w->s, w->a, NOW + 30 * 86400, &removed));
+	assert_int_equal(count_of(w, ""), 1);
+	fine(store_expire(w->s, w->a, NOW + 31 * 86400 + 5, &removed));
+	assert_int_equal(count_of(w, ""), 0);
+}
+
 /* ---- consent ------------------------------------------------------------------------------------------------------------------------ */
 
 EVERYWHERE(consent_is_remembered_replaced_and_withdrawn_with_its_grants)
@@ -1482,6 +1839,60 @@ EVERYWHERE(of_eight_who_make_the_key_of_a_moment_one_does)
 	assert_int_equal(events(w, "key.add"), ROUNDS);
 }
 
+static void delivery_ready(struct w *w, int round)
+{
+	struct login l = a_login(w->a, "p1", "1", "c1", nth(w->a, round));
+	struct person_row *who;
+	if (round == 0)
+		add_told(w, "told");
+	log_in(w, &l, &who);
+	signs_in_to(w, "told", nth(w->a, round), nth(w->a, round));
+}
+
+static int ending_race(struct store *s, struct arena *a, int round, [[maybe_unused]] int racer)
+{
+	struct audit ev = event(a, "session.ended");
+	size_t n;
+	err e = store_sessions_end(s, a, SESSION_BY_SID, str_fmt(a, "sid-%d", round), NOW, &ev, &n);
+	return race_outcome(e, !e.kind && n == 1);
+}
+
+EVERYWHERE(of_eight_who_end_a_session_one_does)
+{
+	race(w, delivery_ready, ending_race, NULL);
+	assert_int_equal(events(w, "session.ended"), ROUNDS);
+	assert_int_equal(count_of(w, "pending"), 100);         /* as many as are listed */
+}
+
+static void delivery_due(struct w *w, int round)
+{
+	delivery_ready(w, round);
+	struct audit ev = event(w->a, "session.ended");
+	size_t n;
+	fine(store_sessions_end(w->s, w->a, SESSION_BY_SID, str_fmt(w->a, "sid-%d", round), NOW, &ev, &n));
+}
+
+static int claim_race(struct store *s, struct arena *a, int round, int racer)
+{
+	struct delivery_row *l;
+	struct audit ev = event(a, "logout.x");
+	struct str by = str_fmt(a, "by-%d-%d", round, racer);
+	size_t n;
+	err e = store_delivery_claim(s, a, by, NOW, NOW + 20, 10, &l, &n);
+	if (!e.kind && n == 1) {
+		l->state = S("delivered");
+		e = store_delivery_result(s, a, l, by, NOW, &ev);
+	}
+	return race_outcome(e, !e.kind && n == 1);
+}
+
+EVERYWHERE(of_eight_who_claim_a_delivery_one_gets_it)
+{
+	race(w, delivery_due, claim_race, NULL);
+	assert_int_equal(events(w, "logout.x"), ROUNDS);
+	assert_int_equal(count_of(w, "pending"), 0);
+}
+
 /* ---- two who bring an empty store up at once -------------------------------------------------------------------------------------------- */
 
 struct upper { struct str where; pthread_t thread; bool fine; int64_t applied; pthread_barrier_t *start; };
@@ -1515,7 +1926,7 @@ static void both_end_well(struct str where)
 		assert_true(u[i].fine);
 		applied += u[i].applied;
 	}
-	assert_int_equal(applied, 15);
+	assert_int_equal(applied, 16);
 }
 
 TEST(four_who_bring_an_empty_postgres_up_at_once_all_end_well)

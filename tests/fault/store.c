@@ -114,6 +114,16 @@ VERB(v_cert_list) { struct cert_row *o; size_t n; return store_cert_list(s, a, S
 VERB(v_cert_of) { struct cert_row *o; return store_cert_of(s, a, S("p"), S("sim"), &o); }
 VERB(v_session) { struct session_row *o; return store_session(s, a, S("s"), NOW, &o); }
 VERB(v_session_end) { return store_session_end(s, a, S("h--1"), NOW, ev); }
+VERB(v_sessions_end) { size_t n; return store_sessions_end(s, a, SESSIONS_OF_PERSON, S("p--1"), NOW, ev, &n); }
+VERB(v_sessions_expire) { size_t n; return store_sessions_expire(s, a, NOW, 10, ev, &n); }
+VERB(v_session_list) { struct session_row *o; size_t n; return store_session_list(s, a, &(struct session_row){ 0 }, NOW, S(""), 9, &o, &n); }
+VERB(v_cert_revoked) { size_t n; return store_cert_revoked(s, a, S("cert--1"), S("why"), NOW, ev, &n); }
+VERB(v_client_sign_out) { size_t n; return store_client_sign_out(s, a, S("app"), NOW, ev, &n); }
+VERB(v_delivery_claim) { struct delivery_row *o; size_t n; return store_delivery_claim(s, a, ev->id, NOW, NOW + 9, 9, &o, &n); }
+VERB(v_delivery_list) { struct delivery_row *o, none = { 0 }; size_t n; return store_delivery_list(s, a, &none, &none, 9, &o, &n); }
+VERB(v_delivery_retry) { size_t n; return store_delivery_retry(s, a, S(""), S(""), NOW, ev, &n); }
+VERB(v_delivery_later) { struct delivery_row d = { .state = S("pending") }; return store_delivery_result(s, a, &d, ev->id, NOW, ev); }
+VERB(v_delivery_over) { struct delivery_row d = { .state = S("delivered") }; return store_delivery_result(s, a, &d, ev->id, NOW, ev); }
 VERB(v_session_by_sid) { struct session_row *o; return store_session_by_sid(s, a, S("s"), &o); }
 VERB(v_session_clients) { struct strs o; return store_session_clients(s, a, S("s"), &o); }
 VERB(v_consent) { struct str o; return store_consent(s, a, S("p"), S("app"), &o); }
@@ -172,6 +182,8 @@ static const struct verb { const char *name; err (*say)(struct store *, struct a
 #define V(n) { #n, v_##n }
 	V(client), V(client_list), V(client_add), V(client_change), V(client_remove), V(person), V(person_by_number), V(person_by_phone), V(person_search), V(person_add),
 	V(person_change), V(trust_list), V(trust_add), V(trust_disable), V(cert), V(cert_list), V(cert_of), V(login), V(session), V(session_end), V(session_by_sid),
+	V(sessions_end), V(sessions_expire), V(session_list), V(cert_revoked), V(client_sign_out), V(delivery_claim), V(delivery_list), V(delivery_retry), V(delivery_later),
+	V(delivery_over),
 	V(session_clients), V(consent), V(consent_give), V(consent_withdraw), V(code_put), V(code_look), V(code_redeem), V(refresh_look), V(refresh_use), V(refresh_rotate),
 	V(grant_revoke), V(token_revoke), V(token_live), V(rests_live), V(login_live), V(once), V(key_list), V(key_add), V(key_set), V(audit), V(audit_tail), V(ready), V(status), V(expire),
 };
@@ -204,7 +216,7 @@ static void ready(struct w *w)
 #define ALL_OF(table) "SELECT * FROM " table " ORDER BY 1, 2"
 static const char *const TABLES[] = {
 	ALL_OF("client"), ALL_OF("person"), ALL_OF("trust"), ALL_OF("certificate"), ALL_OF("binding"), ALL_OF("session"), ALL_OF("consent"), ALL_OF("grants"), ALL_OF("code"),
-	ALL_OF("refresh"), ALL_OF("revoked_token"), ALL_OF("once"), ALL_OF("signing_key"), ALL_OF("audit"),
+	ALL_OF("refresh"), ALL_OF("revoked_token"), ALL_OF("once"), ALL_OF("signing_key"), ALL_OF("audit"), ALL_OF("logout_delivery"),
 };
 
 /* All that is stored, as one text: rows of every table, in order. */
