@@ -40,6 +40,7 @@ static const struct setting TOKENS[] = {
 	{ "introspection_lives", CONF_SECONDS, AT(introspection_lives), "0s", 0, 5 * MINUTE, NULL },   /* how long a resource server may keep an answer */
 	{ "key_rotation",  CONF_SECONDS, AT(key_rotation),  "90d", HOUR, 730 * DAY, NULL },
 	{ "key_overlap",   CONF_SECONDS, AT(key_overlap),   "2d",  MINUTE, 30 * DAY, NULL },
+	{ "dpop_nonce",    CONF_BOOL,    AT(dpop_nonce),    "no",  0, 0, NULL },
 	{ 0 },
 };
 static const struct setting SESSIONS[] = {

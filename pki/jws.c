@@ -101,18 +101,41 @@ static struct str short_typ(struct str typ)
 	return (struct str){ typ.p + PREFIX.n, typ.n - PREFIX.n };
 }
 
+/* What is cheap to see comes before a key is made or used. */
+static err read_as(struct arena *a, struct str token, struct str algs, struct str typ, struct jws *t)
+{
+	TRY(jws_read(a, token, t));
+	if (!word_in(algs, t->alg))
+		return fault(a, &INVALID_TOKEN, "a token signed with %s, wanted %s", t->alg.p, algs.p);
+	if (!str_empty(typ) && !str_eq_nocase(short_typ(t->typ), short_typ(typ)))
+		return fault(a, &INVALID_TOKEN, "a token of the type '%s', wanted %s", t->typ.p, typ.p);
+	return OK;
+}
+
+static err read_claims(struct arena *a, const struct jws *t, const struct key *k, json_t **claims)
+{
+	if (!key_verify(k, t->alg, str_bytes(t->signing_input), t->signature))
+		return fault(a, &INVALID_TOKEN, "a token whose signature does not verify");
+	err e = json_read_object(a, t->payload, claims);
+	return e.kind ? fault(a, &INVALID_TOKEN, "claims: %s", e.why) : OK;
+}
+
 err jws_verify(struct arena *a, struct str token, const struct key *k, struct str algs, struct str typ, json_t **claims)
 {
 	struct jws t;
-	TRY(jws_read(a, token, &t));
-	if (!word_in(algs, t.alg))
-		return fault(a, &INVALID_TOKEN, "a token signed with %s, wanted %s", t.alg.p, algs.p);
-	if (!str_empty(typ) && !str_eq_nocase(short_typ(t.typ), short_typ(typ)))
-		return fault(a, &INVALID_TOKEN, "a token of the type '%s', wanted %s", t.typ.p, typ.p);
-	if (!key_verify(k, t.alg, str_bytes(t.signing_input), t.signature))
-		return fault(a, &INVALID_TOKEN, "a token whose signature does not verify");
-	err e = json_read_object(a, t.payload, claims);
-	return e.kind ? fault(a, &INVALID_TOKEN, "claims: %s", e.why) : OK;
+	TRY(read_as(a, token, algs, typ, &t));
+	return read_claims(a, &t, k, claims);
+}
+
+err jws_verify_by_own(struct arena *a, struct str token, struct str algs, struct str typ, struct key **key, json_t **claims)
+{
+	struct jws t;
+	TRY(read_as(a, token, algs, typ, &t));
+	err e = key_from_jwk(a, json_object_get(t.header, "jwk"), key);
+	if (e.kind)
+		return fault(a, &INVALID_TOKEN, "jwk: %s", e.why);
+	arena_defer(a, key_drop_later, *key);
+	return read_claims(a, &t, *key, claims);
 }
 
 /* 0 when the claim is missing; an error when it is no integer: a real would read as 0, which is "always". */

@@ -15,7 +15,7 @@ struct profile {
 	/* words */
 	struct str auth_methods, grant_types, response_types, response_modes;
 	struct str id_token_algs;            /* what ID tokens, userinfo and introspection answers may be signed with */
-	struct str assertion_algs;
+	struct str assertion_algs, dpop_algs;
 	/* client assertions: RFC 7523 */
 	enum assertion_audience audience;
 	int64_t assertion_lives;             /* seconds that exp may be ahead */
@@ -24,7 +24,8 @@ struct profile {
 	bool pkce;                           /* of every client; always of public ones */
 	bool par;                            /* no authorization request but a pushed one: RFC 9126 */
 	bool rotate_refresh;
-	bool bound_tokens;                   /* access tokens must be bound to the client's certificate */
+	bool bound_tokens;                   /* access tokens must be bound, to the client's certificate or to a key by DPoP */
+	bool dpop_nonce;                     /* a DPoP proof must carry a nonce of ours */
 };
 extern const struct profile PROFILES[];              /* ends with an empty name; the first is for clients that name none */
 const struct profile *profile_of(struct str name);   /* "" = the first; NULL: no such */

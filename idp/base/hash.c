@@ -88,6 +88,7 @@ void secrets_from(struct bytes master, struct secrets *out)
 	derive(master, "motid rotate 1", out->rotate);
 	derive(master, "motid pairwise 1", out->pairwise);
 	derive(master, "motid form 1", out->form);
+	derive(master, "motid nonce 1", out->nonce);
 }
 
 struct str seal(struct arena *a, const unsigned char key[32], struct str what, struct str plain)

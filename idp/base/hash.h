@@ -17,6 +17,7 @@ struct secrets {
 	unsigned char rotate[32];    /* HMAC: the successor of a refresh token */
 	unsigned char pairwise[32];  /* HMAC: subjects of one client */
 	unsigned char form[32];      /* HMAC: the token in every form of ours */
+	unsigned char nonce[32];     /* HMAC: the nonces that DPoP proofs must carry */
 };
 void secrets_from(struct bytes master, struct secrets *out);
 

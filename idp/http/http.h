@@ -28,6 +28,10 @@ struct req {
 	struct str lang;                         /* "vi" or "en" */
 	void *wake;                              /* for whoever parks the request (house_park) */
 	bool parked_before;                      /* this is a second run of the handler: what it waited for has come */
+	/* what the answer carries, whatever becomes of the request; set by who learns it on the way */
+	struct str dpop_nonce;                   /* the header DPoP-Nonce: RFC 9449 section 8 */
+	struct str dpop_algs;                    /* this resource takes DPoP besides Bearer, by these: its challenges say so (section 7.1) */
+	struct str challenge;                    /* further parameters of the challenge: ', max_age="60"' (RFC 9470 section 3) */
 };
 
 struct res {

@@ -92,18 +92,38 @@ static const char *scheme_of(const struct req *rq)
 	return h.n > 5 && str_eq_nocase((struct str){ h.p, 5 }, S("DPoP ")) ? "DPoP" : "Bearer";
 }
 
+/* kind NULL: what may be used here, and nothing about what went wrong. */
+static void challenge(struct req *rq, struct res *rs, const char *scheme, const struct err_kind *kind)
+{
+	struct buf b = buf_new(rq->a, 256, 2048);
+	buf_fmt(&b, "%s realm=\"%s\"", scheme, rq->house->issuer.p);
+	if (strcmp(scheme, "DPoP") == 0)
+		buf_fmt(&b, ", algs=\"%s\"", rq->dpop_algs.n ? rq->dpop_algs.p : "");
+	if (kind)
+		buf_fmt(&b, ", error=\"%s\", error_description=\"%s\"", kind->code, kind->told);
+	buf_str(&b, rq->challenge);
+	res_header(rq, rs, "WWW-Authenticate", (struct str){ b.p, b.n });
+}
+
+/* RFC 9449 section 7.1: at a resource what is wrong with a proof is answered as what is wrong with a token. */
+static int status_at_resource(const struct err_kind *kind)
+{
+	return kind == &INVALID_DPOP_PROOF || kind == &USE_DPOP_NONCE ? 401 : kind->status;
+}
+
 /* RFC 6750 section 3.1: without authentication information "the resource server SHOULD NOT include an error code". */
 static err fault_bearer(struct req *rq, struct res *rs, const struct err_kind *kind)
 {
 	bool presented = param_there(&rq->headers, "authorization") || param_there(&rq->form, "access_token");
-	struct buf b = buf_new(rq->a, 256, 1024);
-	if (kind->status == 401 || kind == &INSUFFICIENT_SCOPE || (kind == &INVALID_REQUEST && presented)) {
-		buf_fmt(&b, "%s realm=\"%s\"", scheme_of(rq), rq->house->issuer.p);
-		if (presented)
-			buf_fmt(&b, ", error=\"%s\", error_description=\"%s\"", kind->code, kind->told);
-		res_header(rq, rs, "WWW-Authenticate", (struct str){ b.p, b.n });
+	int status = status_at_resource(kind);
+	if (presented && (status == 401 || kind == &INSUFFICIENT_SCOPE || kind == &INVALID_REQUEST)) {
+		challenge(rq, rs, scheme_of(rq), kind);
+	} else if (status == 401) {
+		challenge(rq, rs, "Bearer", NULL);
+		if (rq->dpop_algs.n)
+			challenge(rq, rs, "DPoP", NULL);
 	}
-	res_json(rs, kind->status, kind->status == 401 && !presented ? S("{}") : error_json(rq->a, kind));
+	res_json(rs, status, status == 401 && !presented ? S("{}") : error_json(rq->a, kind));
 	return OK;
 }
 
@@ -165,6 +185,8 @@ static void finish(struct req *rq, struct res *rs)
 	unless_there(rq, rs, "Referrer-Policy", S("no-referrer"));
 	if (str_starts(rs->type, S("application/")))
 		unless_there(rq, rs, "Cache-Control", S("no-store"));
+	if (rq->dpop_nonce.n)
+		unless_there(rq, rs, "DPoP-Nonce", rq->dpop_nonce);
 	if (rq->house->secure)
 		unless_there(rq, rs, "Strict-Transport-Security", S("max-age=63072000; includeSubDomains"));
 	cors(rq, rs);

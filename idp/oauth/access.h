@@ -7,7 +7,7 @@ struct access {
 	struct str grant_id;                 /* claim gid; "" for client_credentials */
 	struct str act, may_act;             /* RFC 8693 sections 4.1 and 4.4: JSON objects, or "" */
 	struct str via;                      /* what it was exchanged for, words: jti and client of each, the newest first */
-	struct str confirm;                  /* "x5t#S256:…" from cnf, or "" */
+	struct str confirm;                  /* "x5t#S256:…" or "jkt:…" from cnf, or "" */
 	struct str kid;                      /* of the key that signed it */
 	epoch iat, exp, auth_time;
 };
@@ -28,6 +28,7 @@ void minted_free(struct minted *);
 bool minted_look(struct minted *, struct arena *a, const unsigned char hash[32], struct access *out);
 void minted_keep(struct minted *, const unsigned char hash[32], const struct access *, epoch now);
 
-/* RFC 6750: the token of a protected resource, from the Authorization header or a form, by exactly one of the two; verified, bound to
- * this connection when it is bound at all, alive. grant and person as store_token_live gives them. INVALID_TOKEN, INVALID_REQUEST. */
+/* RFC 6750, RFC 9449 section 7: the token of a protected resource, from the Authorization header or a form, by exactly one of the two;
+ * verified, shown by who holds what it is bound to, alive. grant and person as store_token_live gives them. INVALID_TOKEN,
+ * INVALID_REQUEST, INVALID_DPOP_PROOF, USE_DPOP_NONCE. */
 err bearer_read(struct req *rq, struct access *out, struct grant_row **grant, struct person_row **person);

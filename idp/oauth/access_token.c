@@ -29,17 +29,20 @@ static void write_audience(struct jw *w, const struct req *rq, const struct toke
 	jw_end(w);
 }
 
-/* RFC 7800 section 3.1, RFC 8705 section 3.1: {"x5t#S256":"…"} */
-static void write_confirm(struct jw *w, struct str confirm)
+/* RFC 7800 section 3.1: the methods by which the holder of a token can be confirmed. RFC 8705 section 3.1, RFC 9449 section 6.1 */
+static const struct str METHODS[] = { S("x5t#S256"), S("jkt") };
+enum { METHODS_N = sizeof METHODS / sizeof *METHODS };
+
+void confirm_write(struct jw *w, struct str confirm)
 {
-	const char *colon = confirm.n ? memchr(confirm.p, ':', confirm.n) : NULL;
-	if (!colon)
-		return;
-	char name[32] = { 0 };
-	memcpy(name, confirm.p, (size_t)(colon - confirm.p) < sizeof name ? (size_t)(colon - confirm.p) : sizeof name - 1);
-	jw_object(w, "cnf");
-	jw_str(w, name, (struct str){ colon + 1, confirm.n - (size_t)(colon + 1 - confirm.p) });
-	jw_end(w);
+	for (size_t i = 0; i < METHODS_N; i++) {
+		size_t n = METHODS[i].n + 1;
+		if (!str_starts(confirm, METHODS[i]) || confirm.n <= n || confirm.p[n - 1] != ':')
+			continue;
+		jw_object(w, "cnf");
+		jw_str(w, METHODS[i].p, (struct str){ confirm.p + n, confirm.n - n });
+		jw_end(w);
+	}
 }
 
 static void write_login(struct jw *w, struct arena *a, const struct grant_row *g)
@@ -90,7 +93,7 @@ err access_mint(struct req *rq, struct tokens *t)
 	jw_str(&w, "jti", t->jti);
 	jw_opt(&w, "scope", t->scope);
 	write_login(&w, rq->a, t->grant);
-	write_confirm(&w, t->confirm);
+	confirm_write(&w, t->confirm);
 	write_exchanged(&w, t->exchanged);
 	jw_end(&w);
 	TRY(jw_done(&w, &claims));
@@ -101,12 +104,14 @@ err access_mint(struct req *rq, struct tokens *t)
 
 static struct str confirm_in(struct arena *a, const json_t *claims)
 {
-	struct str x5t;
+	struct str value;
 	const json_t *cnf = json_object_get(claims, "cnf");
 	if (!cnf)
 		return S("");
-	/* a binding that we do not know can be met by nobody */
-	return json_str(cnf, "x5t#S256", &x5t) ? str_fmt(a, "x5t#S256:%s", x5t.p) : S("unknown");
+	for (size_t i = 0; i < METHODS_N && json_object_size(cnf) == 1; i++)
+		if (json_str(cnf, METHODS[i].p, &value))
+			return str_fmt(a, "%s:%s", METHODS[i].p, value.p);
+	return S("unknown");                 /* a binding that we do not know can be met by nobody */
 }
 
 static struct str object_in(struct arena *a, const json_t *claims, const char *name)

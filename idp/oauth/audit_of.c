@@ -65,7 +65,7 @@ err refusal_write(struct req *rq, struct audit *ev)
 
 err refusal_audited(struct req *rq, const char *event, const struct client *client, err why)
 {
-	if (!why.kind || why.kind == &PARKED || why.kind->status >= 500)
+	if (!why.kind || why.kind == &PARKED || why.kind == &USE_DPOP_NONCE || why.kind->status >= 500)
 		return why;
 	struct audit ev = audit_of(rq, event);
 	ev.outcome = str_of(why.kind->code);

@@ -9,7 +9,7 @@ struct audit audit_of(struct req *rq, const char *event);
 const char *audit_meaning(struct str event);
 
 /* Leaves a row for a request that was refused, and gives the error back. Beyond REFUSALS_A_MINUTE of one peer (of IPv6: one /64) only every doubling is written,
- * with the number so far: refusals are cheap to cause and must not fill a disk. Faults of ours and PARKED pass untouched. client may be NULL. */
+ * with the number so far: refusals are cheap to cause and must not fill a disk. Faults of ours, PARKED and the demand for a nonce pass untouched. client may be NULL. */
 enum { REFUSALS_A_MINUTE = 20 };
 struct client;
 err refusal_audited(struct req *rq, const char *event, const struct client *client, err why);

@@ -108,7 +108,7 @@ static err give_code(struct req *rq, struct res *rs, const struct interaction *i
 		.scope = i->scope, .acr = acr_answer(s->acr, i->acr_values), .amr = s->amr, .nonce = i->nonce, .claims = i->claims, .auth_time = s->auth_time,
 		.created_at = rq->now, .offline = word_in(i->scope, S("offline_access")), .auth_time_asked = i->max_age >= 0,
 	};
-	TRY(code_issue(rq, c, &g, i->redirect_uri, i->challenge, &code));
+	TRY(code_issue(rq, c, &g, &(struct code_row){ .redirect_uri = i->redirect_uri, .challenge = i->challenge, .confirm = i->confirm }, &code));
 	return answer(rq, rs, i, "code", code);
 }
 

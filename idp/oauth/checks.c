@@ -125,6 +125,9 @@ static err check_pkce(struct ask *k)
 	return OK;
 }
 
+/* RFC 9449 section 10: the key that the code will be good with */
+static err check_dpop_jkt(struct ask *k) { return dpop_at_request(k->rq, k->client, given(k, "dpop_jkt"), &k->i->confirm); }
+
 /* OpenID Connect Core section 3.1.2.1: prompt; "If this parameter contains none with any other value, an error is returned." */
 static err check_prompt(struct ask *k)
 {
@@ -214,7 +217,7 @@ static err check_locales(struct ask *k)
 
 check *const CHECKS_BEFORE_REDIRECT[] = { check_client, check_redirect_uri, NULL };
 check *const CHECKS[] = {
-	check_state, check_pushed, check_unsupported, check_response_type, check_response_mode, check_scope, check_pkce, check_prompt,
+	check_state, check_pushed, check_unsupported, check_response_type, check_response_mode, check_scope, check_pkce, check_dpop_jkt, check_prompt,
 	check_max_age, check_claims, check_acr, check_hints, check_nonce, check_locales, NULL,
 };
 

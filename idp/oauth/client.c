@@ -9,8 +9,8 @@
 
 enum member { TEXT, TEXTS, FLAG, JWKS, IGNORED };
 
-/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9126 section 6, RFC 9701 section 6;
- * the last rows are ours */
+/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9126 section 6, RFC 9449
+ * section 5.2, RFC 9701 section 6; the last rows are ours */
 static const struct { const char *name; enum member type; size_t at; } MEMBERS[] = {
 #define AT(f) offsetof(struct client, f)
 	{ "client_name",                     TEXT,    AT(name) },
@@ -33,6 +33,7 @@ static const struct { const char *name; enum member type; size_t at; } MEMBERS[]
 	{ "jwks_uri",                        TEXT,    AT(jwks_uri) },
 	{ "tls_client_auth_subject_dn",      TEXT,    AT(tls_subject_dn) },
 	{ "tls_client_certificate_bound_access_tokens", FLAG, AT(cert_bound_tokens) },
+	{ "dpop_bound_access_tokens",        FLAG,    AT(dpop_bound_tokens) },
 	{ "default_acr_values",              IGNORED, 0 },          /* read below: words */
 	{ "application_type",                IGNORED, 0 },
 	{ "contacts",                        IGNORED, 0 },
@@ -43,6 +44,7 @@ static const struct { const char *name; enum member type; size_t at; } MEMBERS[]
 	{ "profile",                         TEXT,    AT(profile) },
 	{ "require_pushed_authorization_requests", FLAG, AT(require_par) },
 	{ "require_pkce",                    FLAG,    AT(require_pkce) },
+	{ "dpop_nonce",                      FLAG,    AT(dpop_nonce) },
 	{ "trusted",                         FLAG,    AT(trusted) },
 	{ "audiences",                       TEXTS,   AT(audiences) },
 #undef AT
@@ -188,6 +190,8 @@ static err check_method(struct arena *a, const struct client *c)
 		return wrong(a, c, "needs a usable key in jwks, or a jwks_uri, for", c->auth_method.p);
 	if (str_is(c->auth_method, "tls_client_auth") && str_empty(c->tls_subject_dn))
 		return wrong(a, c, "needs a tls_client_auth_subject_dn for", c->auth_method.p);
+	if (c->cert_bound_tokens && c->dpop_bound_tokens)
+		return wrong(a, c, "tokens are bound to a certificate or to a key, not to", "both");
 	/* RFC 6749 section 4.4: client_credentials MUST only be used by confidential clients */
 	if (public && strs_has(c->grant_types, S("client_credentials")))
 		return wrong(a, c, "a public client may not use", "client_credentials");
@@ -266,7 +270,6 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 	bool public = str_is(out->auth_method, "none");
 	out->require_pkce |= public || out->rules->pkce;
 	out->rotate_refresh = public || out->rules->rotate_refresh;
-	out->cert_bound_tokens |= out->rules->bound_tokens;
 	out->require_par |= out->rules->par;
 	return check(a, out);
 }

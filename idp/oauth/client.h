@@ -26,6 +26,8 @@ struct client {
 	bool require_par;                    /* require_pushed_authorization_requests, RFC 9126 section 6 */
 	bool trusted;                        /* the operator's own: no consent page */
 	bool cert_bound_tokens;              /* tls_client_certificate_bound_access_tokens, RFC 8705 section 3 */
+	bool dpop_bound_tokens;              /* dpop_bound_access_tokens, RFC 9449 section 5.2 */
+	bool dpop_nonce;                     /* its proofs must carry a nonce of ours; also by [tokens] dpop_nonce, or its profile */
 	bool rotate_refresh;
 	bool require_auth_time;              /* OpenID Connect Registration section 2 */
 	struct strs audiences;               /* ids of the resource servers that its access tokens are also for; ours: "audiences" */

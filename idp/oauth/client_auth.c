@@ -238,7 +238,7 @@ err client_authenticate(struct req *rq, const struct client **out)
 	TRY(read_shown(rq, &shown));
 	TRY(client_find(rq, shown.id, &c));
 	const struct way *way = way_of(c, &shown);
-	if (c && !str_eq(way->shown, shown.method)) {
+	if (c && (!way || !str_eq(way->shown, shown.method))) {
 		way = way_of(NULL, &shown);
 		c = NULL;
 	}

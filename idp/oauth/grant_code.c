@@ -4,13 +4,13 @@
 #include "rand.h"
 #include "settings.h"
 
-err code_issue(struct req *rq, const struct client *client, struct grant_row *g, struct str redirect_uri, struct str challenge, struct str *code)
+err code_issue(struct req *rq, const struct client *client, struct grant_row *g, const struct code_row *asked, struct str *code)
 {
 	struct audit ev = audit_of(rq, "code.issued");
 	g->id = rand_id(rq->a, rq->now_ms);
 	*code = rand_token(rq->a);
 	struct code_row row = {
-		.hash = hash_of(rq->a, *code), .grant_id = g->id, .redirect_uri = redirect_uri, .challenge = challenge, .confirm = S(""),
+		.hash = hash_of(rq->a, *code), .grant_id = g->id, .redirect_uri = asked->redirect_uri, .challenge = asked->challenge, .confirm = asked->confirm,
 		.created_at = rq->now, .expires_at = rq->now + rq->house->conf->code_lives,
 	};
 	ev.client_id = client->id;

@@ -32,8 +32,10 @@ static err check_refresh(struct req *rq, const struct client *c, const struct re
 {
 	if (!str_eq(g->client_id, c->id))
 		return fault(rq->a, &INVALID_GRANT, "refresh token issued to %s, presented by %s", g->client_id.p, c->id.p);
-	/* RFC 8705 section 7.1: what a public client's token is bound to, it must show again; a confidential one may renew its certificate */
-	if (r->confirm.n && str_is(c->auth_method, "none") && !str_eq(r->confirm, confirm_of(rq)))
+	/* RFC 9449 section 5, RFC 8705 section 7.1: what a public client's token is bound to, it must show again; that of a confidential one is
+	 * bound to the client, which may come with another key or certificate, for the new access token */
+	TRY(tokens_bind(rq, c, &t->confirm));
+	if (r->confirm.n && str_is(c->auth_method, "none") && !str_eq(r->confirm, t->confirm))
 		return fault(rq->a, &INVALID_GRANT, "refresh token of grant %s is bound to another key", g->id.p);
 	if (r->used_at && rq->now - r->used_at > rq->house->conf->refresh_grace)
 		return grant_betrayed(rq, g, "a refresh token came again after its grace");
@@ -41,7 +43,6 @@ static err check_refresh(struct req *rq, const struct client *c, const struct re
 		return fault(rq->a, &INVALID_GRANT, "refresh token of grant %s expired", g->id.p);
 	if (g->revoked_at)
 		return fault(rq->a, &INVALID_GRANT, "grant %s was revoked", g->id.p);
-	TRY(tokens_bind(rq, c, &t->confirm));
 	return narrow(rq, r->scope, &t->scope);
 }
 

@@ -72,16 +72,6 @@ static bool concerns(const struct client *c, const struct access *t)
 	return str_eq(t->client_id, c->id) || word_in(t->audience, c->id);
 }
 
-static void write_confirm(struct jw *w, struct str confirm)
-{
-	static const struct str X5T = { "x5t#S256:", 9 };
-	if (!str_starts(confirm, X5T))
-		return;
-	jw_object(w, "cnf");
-	jw_str(w, "x5t#S256", (struct str){ confirm.p + X5T.n, confirm.n - X5T.n });
-	jw_end(w);
-}
-
 /* section 2.2 */
 static err answer_access(struct req *rq, struct res *rs, const struct client *c, const struct access *t)
 {
@@ -92,7 +82,7 @@ static err answer_access(struct req *rq, struct res *rs, const struct client *c,
 	jw_bool(&w, "active", true);
 	jw_opt(&w, "scope", t->scope);
 	jw_str(&w, "client_id", t->client_id);
-	jw_str(&w, "token_type", S("Bearer"));
+	jw_str(&w, "token_type", confirm_is_jkt(t->confirm) ? S("DPoP") : S("Bearer"));
 	jw_int(&w, "exp", t->exp);
 	jw_int(&w, "iat", t->iat);
 	jw_str(&w, "sub", t->sub);
@@ -107,7 +97,7 @@ static err answer_access(struct req *rq, struct res *rs, const struct client *c,
 		jw_strs(&w, "amr", str_words(rq->a, t->amr));
 	if (t->auth_time)
 		jw_int(&w, "auth_time", t->auth_time);
-	write_confirm(&w, t->confirm);
+	confirm_write(&w, t->confirm);
 	if (t->act.n)
 		jw_raw(&w, "act", t->act);          /* RFC 8693 section 4.1 */
 	if (t->may_act.n)

@@ -13,13 +13,22 @@ err pkce_verify(struct arena *a, struct str challenge, struct str verifier);
 /* The client that proved itself by the one method that it is registered for; a public one by its name alone. INVALID_CLIENT, or
  * INVALID_REQUEST for two methods at once. */
 err client_authenticate(struct req *rq, const struct client **out);
-/* "x5t#S256:…" of the certificate of this connection, "" when there is none (RFC 8705 section 3.1). */
+
+/* ---- what a token can be bound to: "x5t#S256:…" a certificate, "jkt:…" a key, "" nothing (RFC 7800 section 3.1) ---- */
+/* The certificate of this connection; "" when there is none (RFC 8705 section 3.1). */
 struct str confirm_of(struct req *rq);
+/* The key whose proof came with this request, "" when none came (RFC 9449). token: the access token that it came with at a resource, else
+ * "". INVALID_DPOP_PROOF; USE_DPOP_NONCE when c must show one of our nonces and did not: the answer then carries one. */
+err dpop_read(struct req *rq, const struct client *c, struct str token, struct str *confirm);
+/* At a pushed authorization request: what its code will be bound to, by a proof, by the parameter dpop_jkt, or by both alike; or "". */
+err dpop_at_request(struct req *rq, const struct client *c, struct str dpop_jkt, struct str *confirm);
+bool confirm_is_jkt(struct str confirm);
+void confirm_write(struct jw *w, struct str confirm); /* {"cnf":{…}}, or nothing */
 
 /* ---- codes ---- */
-/* Makes the grant's id and a code for it, and stores both with the audit event: when it returns OK the code may leave. */
-err code_issue(struct req *rq, const struct client *client, struct grant_row *grant, struct str redirect_uri, struct str challenge,
-               struct str *code);
+/* Makes the grant's id and a code for it, and stores both with the audit event: when it returns OK the code may leave. asked: what must
+ * come again with the code: redirect_uri, challenge, confirm. */
+err code_issue(struct req *rq, const struct client *client, struct grant_row *grant, const struct code_row *asked, struct str *code);
 
 /* ---- tokens ---- */
 /* What one answer of the token endpoint gives. Minted first, then committed by the store together with its audit row, then
@@ -42,7 +51,8 @@ struct exchanged { struct strs audience, via; struct str act, may_act, type; };
 err tokens_mint(struct req *rq, struct tokens *t);
 struct audit tokens_audit(struct req *rq, const struct tokens *t, const char *grant_type);
 err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t);
-/* INVALID_REQUEST when the client's tokens must be bound and there is nothing to bind them to. */
+/* What the tokens of this answer are bound to: the one place where that is decided, for every grant type. INVALID_REQUEST or
+ * INVALID_DPOP_PROOF when they must be bound and there is nothing to bind them to, or by two things at once. */
 err tokens_bind(struct req *rq, const struct client *client, struct str *confirm);
 
 typedef err grant_type(struct req *rq, struct res *rs, const struct client *client);

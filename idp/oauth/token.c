@@ -1,6 +1,7 @@
 #include "oauth.h"
 #include "audit_of.h"
 #include "oidc.h"
+#include "profile.h"
 #include "settings.h"
 
 /* ---- the table of grant types ---- */
@@ -21,12 +22,21 @@ static grant_type *grant_type_named(struct str name)
 
 /* ---- what every grant type does ---- */
 
-err tokens_bind(struct req *rq, const struct client *client, struct str *confirm)
+/* RFC 9449 section 5: a proof binds the tokens of whoever sends one. RFC 8705 section 3: a certificate, those of a client that is registered
+ * so; where the rules of a client want bound tokens, either will do. */
+err tokens_bind(struct req *rq, const struct client *c, struct str *confirm)
 {
-	*confirm = client->cert_bound_tokens ? confirm_of(rq) : S("");
-	if (client->cert_bound_tokens && str_empty(*confirm))
-		return fault(rq->a, &INVALID_REQUEST, "%s has bound tokens and came without a certificate", client->id.p);
-	return OK;
+	TRY(dpop_read(rq, c, S(""), confirm));
+	if (confirm->n && c->cert_bound_tokens)      /* neither is silently left out */
+		return fault(rq->a, &INVALID_REQUEST, "%s has tokens bound to its certificate and came with a DPoP proof", c->id.p);
+	if (confirm->n)
+		return OK;
+	if (c->dpop_bound_tokens)
+		return fault(rq->a, &INVALID_DPOP_PROOF, "%s has bound tokens and came without a DPoP proof", c->id.p);
+	if (!c->cert_bound_tokens && !c->rules->bound_tokens)
+		return OK;
+	*confirm = confirm_of(rq);
+	return confirm->n ? OK : fault(rq->a, &INVALID_REQUEST, "%s has bound tokens and came without a certificate or proof", c->id.p);
 }
 
 err tokens_mint(struct req *rq, struct tokens *t)
@@ -64,7 +74,7 @@ err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t)
 	jw_str(&w, "access_token", t->access);
 	if (t->exchanged)
 		jw_str(&w, "issued_token_type", t->exchanged->type);   /* RFC 8693 section 2.2.1 */
-	jw_str(&w, "token_type", S("Bearer"));
+	jw_str(&w, "token_type", confirm_is_jkt(t->confirm) ? S("DPoP") : S("Bearer"));
 	jw_int(&w, "expires_in", t->expires - rq->now);
 	jw_opt(&w, "refresh_token", t->refresh);
 	jw_opt(&w, "id_token", t->id_token);

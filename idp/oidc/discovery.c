@@ -16,38 +16,31 @@ static struct strs list(const struct str *words)
 	return l;
 }
 
-static void endpoint(struct jw *w, const struct req *rq, struct str base, const char *name, const char *path)
-{
-	jw_str(w, name, str_fmt(rq->a, "%s%s", base.p, path));
-}
-
-/* RFC 8705 section 5: where the connection asks for a certificate */
-static void endpoints_with_certificate(struct jw *w, const struct req *rq)
-{
-	struct str base = rq->house->conf->cert_host;
-	if (str_empty(base))
-		return;
-	jw_object(w, "mtls_endpoint_aliases");
-	endpoint(w, rq, base, "token_endpoint", "/token");
-	endpoint(w, rq, base, "revocation_endpoint", "/revoke");
-	endpoint(w, rq, base, "introspection_endpoint", "/introspect");
-	endpoint(w, rq, base, "userinfo_endpoint", "/userinfo");
-	endpoint(w, rq, base, "pushed_authorization_request_endpoint", "/par");
-	jw_end(w);
-}
+/* RFC 8705 section 5: what a client calls itself has a second name, where the connection asks for a certificate. What a browser goes to has none. */
+static const struct { const char *name, *path; bool aliased; } ENDPOINTS[] = {
+	{ "authorization_endpoint",                 "/authorize",              false },
+	{ "pushed_authorization_request_endpoint",  "/par",                    true  },
+	{ "token_endpoint",                         "/token",                  true  },
+	{ "userinfo_endpoint",                      "/userinfo",               true  },
+	{ "jwks_uri",                               "/.well-known/jwks.json",  false },
+	{ "introspection_endpoint",                 "/introspect",             true  },
+	{ "revocation_endpoint",                    "/revoke",                 true  },
+	{ "end_session_endpoint",                   "/logout",                 false },
+};
+enum { ENDPOINTS_N = sizeof ENDPOINTS / sizeof *ENDPOINTS };
 
 static void endpoints(struct jw *w, const struct req *rq)
 {
-	struct str base = rq->house->issuer;
-	endpoint(w, rq, base, "authorization_endpoint", "/authorize");
-	endpoint(w, rq, base, "pushed_authorization_request_endpoint", "/par");
-	endpoint(w, rq, base, "token_endpoint", "/token");
-	endpoint(w, rq, base, "userinfo_endpoint", "/userinfo");
-	endpoint(w, rq, base, "jwks_uri", "/.well-known/jwks.json");
-	endpoint(w, rq, base, "introspection_endpoint", "/introspect");
-	endpoint(w, rq, base, "revocation_endpoint", "/revoke");
-	endpoint(w, rq, base, "end_session_endpoint", "/logout");
-	endpoints_with_certificate(w, rq);
+	struct str certain = rq->house->conf->cert_host;
+	for (size_t i = 0; i < ENDPOINTS_N; i++)
+		jw_str(w, ENDPOINTS[i].name, str_fmt(rq->a, "%s%s", rq->house->issuer.p, ENDPOINTS[i].path));
+	if (str_empty(certain))
+		return;
+	jw_object(w, "mtls_endpoint_aliases");
+	for (size_t i = 0; i < ENDPOINTS_N; i++)
+		if (ENDPOINTS[i].aliased)
+			jw_str(w, ENDPOINTS[i].name, str_fmt(rq->a, "%s%s", certain.p, ENDPOINTS[i].path));
+	jw_end(w);
 }
 
 static bool by_certificate(struct str method) { return str_ends(method, S("tls_client_auth")); }
@@ -74,6 +67,7 @@ static void authentication(struct jw *w, const struct req *rq)
 		jw_strs(w, AT[i].algs, profiles_words(rq->a, COLUMN(assertion_algs)));
 	}
 	jw_bool(w, "tls_client_certificate_bound_access_tokens", rq->house->conf->certified.n > 0);
+	jw_strs(w, "dpop_signing_alg_values_supported", profiles_words(rq->a, COLUMN(dpop_algs)));
 }
 
 static void requests(struct jw *w, const struct req *rq)

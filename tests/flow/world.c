@@ -444,7 +444,8 @@ struct str consent_with(struct world *w, const char *client, const char *challen
 		.scope = g->scope.n ? g->scope : S("openid"), .acr = S("substantial"), .amr = S("hwk pin mca mfa"), .nonce = g->nonce.n ? g->nonce : S(""),
 		.claims = g->claims.n ? g->claims : S(""), .auth_time = w->now, .created_at = w->now, .offline = g->offline, .auth_time_asked = g->auth_time_asked,
 	};
-	fine(code_issue(rq, c, g, str_fmt(w->a, "https://%s.example/cb", client), str_of(challenge), &code));
+	struct code_row asked = { .redirect_uri = str_fmt(w->a, "https://%s.example/cb", client), .challenge = str_of(challenge) };
+	fine(code_issue(rq, c, g, &asked, &code));
 	return code;
 }
 
