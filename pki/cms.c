@@ -16,6 +16,7 @@ struct cms {
 	STACK_OF(X509) *certs;
 	X509 *signer;
 	size_t digest;
+	bool hashed;                         /* what was asked to be signed is a SHA-256 hash: it may itself be the messageDigest */
 };
 
 static void free_cms(void *p) { CMS_ContentInfo_free(p); }
@@ -110,20 +111,25 @@ static err check_attributes(struct cms *c)
 	return type && OBJ_cmp(type, CMS_get0_eContentType(c->info)) == 0 ? OK : wrong(c, "contentType is not the content's");
 }
 
+static bool same_bytes(const ASN1_OCTET_STRING *s, const unsigned char *p, size_t n)
+{
+	return (size_t)ASN1_STRING_length(s) == n && (n == 0 || memcmp(ASN1_STRING_get0_data(s), p, n) == 0);
+}
+
 static err check_content(struct cms *c, struct bytes content)
 {
 	ASN1_OCTET_STRING **inside = CMS_get0_content(c->info);
 	if (!inside)
 		return wrong(c, "the content is malformed");
-	if (*inside && ((size_t)ASN1_STRING_length(*inside) != content.n ||
-	                (content.n && memcmp(ASN1_STRING_get0_data(*inside), content.p, content.n) != 0)))
+	if (*inside && !same_bytes(*inside, content.p, content.n))
 		return wrong(c, "the content is not what was asked to be signed");
 	unsigned char d[EVP_MAX_MD_SIZE];
 	const ASN1_OCTET_STRING *md = CMS_signed_get0_data_by_OBJ(c->si, OBJ_nid2obj(NID_pkcs9_messageDigest), -3, V_ASN1_OCTET_STRING);
-	if (!md || EVP_Digest(content.p, content.n, d, NULL, md_of(c->digest), NULL) != 1 || (size_t)ASN1_STRING_length(md) != c->digest ||
-	    memcmp(ASN1_STRING_get0_data(md), d, c->digest) != 0)
-		return wrong(c, "messageDigest is not the content's");
-	return OK;
+	if (!md || EVP_Digest(content.p, content.n, d, NULL, md_of(c->digest), NULL) != 1)
+		return wrong(c, "messageDigest is missing");
+	/* RFC 5652 section 5.4: nothing is inside, and the hash is the digest of what was signed */
+	bool the_hash = c->hashed && !*inside && c->digest == content.n && same_bytes(md, content.p, content.n);
+	return the_hash || same_bytes(md, d, c->digest) ? OK : wrong(c, "messageDigest is not the content's");
 }
 
 /* RFC 5035 sections 3, 4: the first ESSCertID is the signer's certificate. DEFAULT of version 2 is SHA-256, version 1 is always SHA-1. */
@@ -186,9 +192,9 @@ static err hand_out(struct cms *c, struct cert *signer, struct bytes *extra, siz
 	return OK;
 }
 
-err signature_cms(struct arena *a, struct bytes der, struct bytes content, struct cert *signer, struct bytes *extra, size_t max_extra, size_t *nextra)
+static err check(struct arena *a, bool hashed, struct bytes der, struct bytes content, struct cert *signer, struct bytes *extra, size_t max_extra, size_t *nextra)
 {
-	struct cms c = { .a = a };
+	struct cms c = { .a = a, .hashed = hashed };
 	*signer = (struct cert){ 0 };
 	*nextra = 0;
 	TRY(take_apart(&c, der));
@@ -208,4 +214,14 @@ err signature_cms(struct arena *a, struct bytes der, struct bytes content, struc
 	if (e.kind)
 		*signer = (struct cert){ 0 };
 	return e;
+}
+
+err signature_cms(struct arena *a, struct bytes der, struct bytes content, struct cert *signer, struct bytes *extra, size_t max_extra, size_t *nextra)
+{
+	return check(a, false, der, content, signer, extra, max_extra, nextra);
+}
+
+err signature_cms_of_hash(struct arena *a, struct bytes der, struct bytes hash, struct cert *signer, struct bytes *extra, size_t max_extra, size_t *nextra)
+{
+	return hash.n == 32 ? check(a, true, der, hash, signer, extra, max_extra, nextra) : fault(a, &SIGNATURE_WRONG, "a hash of %zu octets", hash.n);
 }

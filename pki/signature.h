@@ -10,6 +10,10 @@ err signature_raw(struct arena *a, const struct cert *signer, struct bytes hash,
  * SHA-256 or better, ESS signingCertificate(V2) matching when present. The signer's certificate comes out; it is not yet believed. */
 err signature_cms(struct arena *a, struct bytes der, struct bytes content, struct cert *signer, struct bytes *extra, size_t max_extra, size_t *nextra);
 
+/* The same over a SHA-256 hash of ours, as mobile operators differ: the hash is the content, inside or detached; or nothing is inside and the
+ * hash is the messageDigest, so that what was signed is what we hashed. */
+err signature_cms_of_hash(struct arena *a, struct bytes der, struct bytes hash, struct cert *signer, struct bytes *extra, size_t max_extra, size_t *nextra);
+
 /* DigestInfo(SHA-256, hash) DER: 51 bytes. */
 struct bytes digest_info(struct arena *a, struct bytes hash);
 

@@ -362,7 +362,7 @@ static err signed_by(struct req *rq, const struct interaction *i, const struct m
 		return fault(rq->a, &SERVER_ERROR, "our own hash does not read");
 	*e = (struct evidence){ .method = "sim", .expected = i->sim.number, .phone = i->sim.msisdn, .extra = extra };
 	if (r->format == MOBILE_CMS)
-		return signature_cms(rq->a, r->signature, hash, &e->cert, extra, MOST, &e->nextra);
+		return signature_cms_of_hash(rq->a, r->signature, hash, &e->cert, extra, MOST, &e->nextra);
 	if (!r->certificate.n)
 		return fault(rq->a, &SIGNATURE_WRONG, "a bare signature without a certificate");
 	TRY(anchors_now(rq->house, rq->a, rq->now, &trust));

@@ -173,6 +173,42 @@ TEST(a_cms_signature_over_something_else_is_wrong)
 	arena_free(s.a);
 }
 
+static err cms_of_hash(struct scene *s, struct bytes der, struct bytes hash)
+{
+	struct cert c;
+	struct bytes extra[8];
+	size_t n;
+	err e = signature_cms_of_hash(s->a, der, hash, &c, extra, 8, &n);
+	assert_true(e.kind ? c.der.n == 0 : c.der.n == s->m->der.n && memcmp(c.der.p, s->m->der.p, c.der.n) == 0);
+	return e;
+}
+
+/* One operator takes our hash for the content, another for its digest. */
+TEST(a_cms_signature_of_a_hash_has_it_as_content_or_as_digest)
+{
+	struct scene s = scene("P-256");
+	struct cert c;
+	unsigned char d[32], of_d[32];
+	sha256(s.text.p, s.text.n, d);
+	sha256(d, sizeof d, of_d);
+	struct bytes hash = { d, sizeof d }, its_hash = { of_d, sizeof of_d }, text = s.text;
+	struct bytes as_digest = CMS(.encapsulated = false), text_inside = CMS(.encapsulated = true), longer = CMS(.digest = "SHA512");
+	s.text = hash;
+	fine(cms_of_hash(&s, CMS(.encapsulated = true), hash));
+	fine(cms_of_hash(&s, CMS(.encapsulated = false), hash));
+	fine(cms_of_hash(&s, as_digest, hash));
+	fails(cms_of_hash(&s, text_inside, hash), SIGNATURE_WRONG);
+	fails(cms_of_hash(&s, longer, hash), SIGNATURE_WRONG);
+	fails(cms_of_hash(&s, CMS(.encapsulated = true), its_hash), SIGNATURE_WRONG);       /* what is inside is not what was asked for */
+	fails(cms_of_hash(&s, as_digest, its_hash), SIGNATURE_WRONG);
+	fails(cms_of_hash(&s, as_digest, text), SIGNATURE_WRONG);
+	fails(cms_of_hash(&s, as_digest, (struct bytes){ d, 31 }), SIGNATURE_WRONG);
+	for (size_t i = 0; i < 32; i++)
+		fails(cms_of_hash(&s, as_digest, flipped(s.a, hash, i)), SIGNATURE_WRONG);
+	fails(cms(&s, as_digest, hash, &c), SIGNATURE_WRONG);                               /* where content was asked for, a hash of it is none */
+	arena_free(s.a);
+}
+
 TEST(a_cms_signature_has_one_signer_with_attributes_and_certificate)
 {
 	struct scene s = scene("P-256");
