@@ -3,11 +3,7 @@
 
 /* Between eph.c, which checks limits and composes keys, and an engine. An engine begins with its struct eph. */
 struct eph {
-	err (*put)(struct eph *, struct arena *, struct str key, struct str value, int64_t seconds);
-	err (*get)(struct eph *, struct arena *, struct str key, bool take, struct str *value, bool *found);
-	err (*once)(struct eph *, struct arena *, struct str key, struct str value, int64_t seconds, bool *first);
-	err (*drop)(struct eph *, struct arena *, struct str key, struct str if_value);
-	err (*count)(struct eph *, struct arena *, struct str key, int64_t add, int64_t seconds, int64_t *total);
+	err (*run)(struct eph *, struct arena *, struct eph_op *, size_t n);     /* key is filled in; answers are not */
 	err (*ready)(struct eph *, struct arena *);
 	void (*close)(struct eph *);
 };

@@ -21,74 +21,80 @@ static err key_of(struct arena *a, const char *kind, struct str id, struct str *
 	return OK;
 }
 
-static err lifetime(struct arena *a, const char *kind, int64_t seconds)
+static err within_limits(struct arena *a, const struct eph_op *op)
 {
-	if (seconds < 1 || seconds > 400 * 86400)
-		return fault(a, &SERVER_ERROR, "%s with a lifetime of %lld seconds", kind, (long long)seconds);
+	bool writes = op->verb == EPH_PUT || op->verb == EPH_ONCE;
+	if ((writes || op->verb == EPH_COUNT) && (op->seconds < 1 || op->seconds > 400 * 86400))
+		return fault(a, &SERVER_ERROR, "%s with a lifetime of %lld seconds", op->kind, (long long)op->seconds);
+	if (writes && op->value.n > EPH_VALUE_MAX)
+		return fault(a, &TOO_LARGE, "%s of %zu bytes", op->kind, op->value.n);
+	if (op->verb == EPH_COUNT && (op->add < 0 || op->add > 1000000))
+		return fault(a, &SERVER_ERROR, "%s counts %lld at once", op->kind, (long long)op->add);
 	return OK;
 }
 
-static err size(struct arena *a, const char *kind, struct str value)
+static err prepare(struct arena *a, struct eph_op *op)
 {
-	if (value.n > EPH_VALUE_MAX)
-		return fault(a, &TOO_LARGE, "%s of %zu bytes", kind, value.n);
-	return OK;
+	if (op->verb == EPH_GET || op->verb == EPH_TAKE)
+		op->value = S("");
+	op->yes = false;
+	op->total = INT64_MAX;
+	TRY(key_of(a, op->kind, op->id, &op->key));
+	return within_limits(a, op);
+}
+
+err eph_do(struct eph *e, struct arena *a, struct eph_op *ops, size_t n)
+{
+	if (n < 1 || n > EPH_TOGETHER)
+		return fault(a, &SERVER_ERROR, "%zu short-lived values at once", n);
+	for (size_t i = 0; i < n; i++)
+		TRY(prepare(a, &ops[i]));
+	return e->run(e, a, ops, n);
 }
 
 err eph_put(struct eph *e, struct arena *a, const char *kind, struct str id, struct str value, int64_t seconds)
 {
-	struct str key;
-	TRY(key_of(a, kind, id, &key));
-	TRY(lifetime(a, kind, seconds));
-	TRY(size(a, kind, value));
-	return e->put(e, a, key, value, seconds);
+	return eph_do(e, a, &(struct eph_op){ .verb = EPH_PUT, .kind = kind, .id = id, .value = value, .seconds = seconds }, 1);
 }
 
-static err look(struct eph *e, struct arena *a, const char *kind, struct str id, bool take, struct str *value, bool *found)
+static err look(struct eph *e, struct arena *a, enum eph_verb how, const char *kind, struct str id, struct str *value, bool *found)
 {
-	*value = S("");
-	*found = false;
-	struct str key;
-	TRY(key_of(a, kind, id, &key));
-	return e->get(e, a, key, take, value, found);
+	struct eph_op op = { .verb = how, .kind = kind, .id = id };
+	err r = eph_do(e, a, &op, 1);
+	*value = op.value;
+	*found = op.yes;
+	return r;
 }
 
 err eph_get(struct eph *e, struct arena *a, const char *kind, struct str id, struct str *value, bool *found)
 {
-	return look(e, a, kind, id, false, value, found);
+	return look(e, a, EPH_GET, kind, id, value, found);
 }
 
 err eph_take(struct eph *e, struct arena *a, const char *kind, struct str id, struct str *value, bool *found)
 {
-	return look(e, a, kind, id, true, value, found);
+	return look(e, a, EPH_TAKE, kind, id, value, found);
 }
 
 err eph_once(struct eph *e, struct arena *a, const char *kind, struct str id, struct str value, int64_t seconds, bool *first)
 {
-	*first = false;
-	struct str key;
-	TRY(key_of(a, kind, id, &key));
-	TRY(lifetime(a, kind, seconds));
-	TRY(size(a, kind, value));
-	return e->once(e, a, key, value, seconds, first);
+	struct eph_op op = { .verb = EPH_ONCE, .kind = kind, .id = id, .value = value, .seconds = seconds };
+	err r = eph_do(e, a, &op, 1);
+	*first = op.yes;
+	return r;
 }
 
 err eph_drop(struct eph *e, struct arena *a, const char *kind, struct str id, struct str if_value)
 {
-	struct str key;
-	TRY(key_of(a, kind, id, &key));
-	return e->drop(e, a, key, if_value);
+	return eph_do(e, a, &(struct eph_op){ .verb = EPH_DROP, .kind = kind, .id = id, .value = if_value }, 1);
 }
 
 err eph_count(struct eph *e, struct arena *a, const char *kind, struct str id, int64_t add, int64_t seconds, int64_t *total)
 {
-	*total = INT64_MAX;
-	struct str key;
-	TRY(key_of(a, kind, id, &key));
-	TRY(lifetime(a, kind, seconds));
-	if (add < 0 || add > 1000000)
-		return fault(a, &SERVER_ERROR, "%s counts %lld at once", kind, (long long)add);
-	return e->count(e, a, key, add, seconds, total);
+	struct eph_op op = { .verb = EPH_COUNT, .kind = kind, .id = id, .add = add, .seconds = seconds };
+	err r = eph_do(e, a, &op, 1);
+	*total = op.total;
+	return r;
 }
 
 err eph_ready(struct eph *e, struct arena *a) { return e->ready(e, a); }

@@ -203,14 +203,13 @@ static void leave_written(struct place p)
 	pthread_mutex_unlock(&p.s->lock);
 }
 
-static err memory_put(struct eph *eph, struct arena *a, struct str key, struct str value, int64_t seconds)
+static err memory_put(struct place p, struct arena *a, struct eph_op *op)
 {
-	struct place p = enter(eph, key);
-	struct entry *e = entry_new(p.m, p.hash, key, value, p.now + seconds * 1000, p.now);
+	struct entry *e = entry_new(p.m, p.hash, op->key, op->value, p.now + op->seconds * 1000, p.now);
 	if (!e)
 		return full(p.m, a);
 	pthread_mutex_lock(&p.s->lock);
-	struct entry **at = find(p.m, p.s, p.hash, key, p.now);
+	struct entry **at = find(p.m, p.s, p.hash, op->key, p.now);
 	if (*at)
 		forget(p.m, p.s, at);
 	put_at(p, at, e);
@@ -218,30 +217,28 @@ static err memory_put(struct eph *eph, struct arena *a, struct str key, struct s
 	return OK;
 }
 
-static err memory_get(struct eph *eph, struct arena *a, struct str key, bool take, struct str *value, bool *found)
+static err memory_get(struct place p, struct arena *a, struct eph_op *op)
 {
-	struct place p = enter(eph, key);
 	pthread_mutex_lock(&p.s->lock);
-	struct entry **at = find(p.m, p.s, p.hash, key, p.now);
-	*found = *at;
+	struct entry **at = find(p.m, p.s, p.hash, op->key, p.now);
+	op->yes = *at;
 	if (*at)
-		*value = value_of(a, *at);
-	if (*at && take)
+		op->value = value_of(a, *at);
+	if (*at && op->verb == EPH_TAKE)
 		forget(p.m, p.s, at);
 	pthread_mutex_unlock(&p.s->lock);
 	return OK;
 }
 
-static err memory_once(struct eph *eph, struct arena *a, struct str key, struct str value, int64_t seconds, bool *first)
+static err memory_once(struct place p, struct arena *a, struct eph_op *op)
 {
-	struct place p = enter(eph, key);
-	struct entry *e = entry_new(p.m, p.hash, key, value, p.now + seconds * 1000, p.now);
+	struct entry *e = entry_new(p.m, p.hash, op->key, op->value, p.now + op->seconds * 1000, p.now);
 	if (!e)
 		return full(p.m, a);
 	pthread_mutex_lock(&p.s->lock);
-	struct entry **at = find(p.m, p.s, p.hash, key, p.now);
-	*first = !*at;
-	if (*first)
+	struct entry **at = find(p.m, p.s, p.hash, op->key, p.now);
+	op->yes = !*at;
+	if (op->yes)
 		put_at(p, at, e);
 	else
 		entry_unused(p.m, e);
@@ -249,47 +246,59 @@ static err memory_once(struct eph *eph, struct arena *a, struct str key, struct 
 	return OK;
 }
 
-static err memory_drop(struct eph *eph, struct arena *a, struct str key, struct str if_value)
+static err memory_drop(struct place p, struct arena *a, struct eph_op *op)
 {
-	struct place p = enter(eph, key);
 	pthread_mutex_lock(&p.s->lock);
-	struct entry **at = find(p.m, p.s, p.hash, key, p.now);
-	if (*at && str_same(value_of(a, *at), if_value))
+	struct entry **at = find(p.m, p.s, p.hash, op->key, p.now);
+	if (*at && str_same(value_of(a, *at), op->value))
 		forget(p.m, p.s, at);
 	pthread_mutex_unlock(&p.s->lock);
 	return OK;
 }
 
-static err memory_total(struct place p, struct arena *a, struct str key, int64_t *total)
+static err counted(struct arena *a, const struct eph_op *op)
 {
-	pthread_mutex_lock(&p.s->lock);
-	struct entry *e = *find(p.m, p.s, p.hash, key, p.now);
-	*total = e ? e->number : 0;
-	pthread_mutex_unlock(&p.s->lock);
-	return *total == NOT_COUNTED ? fault(a, &UNAVAILABLE, "a short-lived value was counted that is no number") : OK;
+	return op->total == NOT_COUNTED ? fault(a, &UNAVAILABLE, "a short-lived value was counted that is no number") : OK;
 }
 
-static err memory_count(struct eph *eph, struct arena *a, struct str key, int64_t add, int64_t seconds, int64_t *total)
+static err memory_total(struct place p, struct arena *a, struct eph_op *op)
 {
-	struct place p = enter(eph, key);
-	if (!add)
-		return memory_total(p, a, key, total);
-	struct entry *fresh = entry_new(p.m, p.hash, key, S(""), p.now + seconds * 1000, p.now);
+	pthread_mutex_lock(&p.s->lock);
+	struct entry *e = *find(p.m, p.s, p.hash, op->key, p.now);
+	op->total = e ? e->number : 0;
+	pthread_mutex_unlock(&p.s->lock);
+	return counted(a, op);
+}
+
+static err memory_count(struct place p, struct arena *a, struct eph_op *op)
+{
+	if (!op->add)
+		return memory_total(p, a, op);
+	struct entry *fresh = entry_new(p.m, p.hash, op->key, S(""), p.now + op->seconds * 1000, p.now);
 	if (!fresh)
 		return full(p.m, a);
 	fresh->number = 0;
 	pthread_mutex_lock(&p.s->lock);
-	struct entry **at = find(p.m, p.s, p.hash, key, p.now);
+	struct entry **at = find(p.m, p.s, p.hash, op->key, p.now);
 	if (*at)
 		entry_unused(p.m, fresh);
 	else
 		put_at(p, at, fresh);
 	struct entry *e = *at;
 	if (e->number != NOT_COUNTED)
-		e->number += add;
-	*total = e->number;
+		e->number += op->add;
+	op->total = e->number;
 	leave_written(p);
-	return *total == NOT_COUNTED ? fault(a, &UNAVAILABLE, "a short-lived value was counted that is no number") : OK;
+	return counted(a, op);
+}
+
+static err memory_run(struct eph *eph, struct arena *a, struct eph_op *ops, size_t n)
+{
+	static err (*const VERBS[])(struct place, struct arena *, struct eph_op *) = {
+		[EPH_PUT] = memory_put, [EPH_GET] = memory_get, [EPH_TAKE] = memory_get, [EPH_ONCE] = memory_once, [EPH_DROP] = memory_drop, [EPH_COUNT] = memory_count };
+	for (size_t i = 0; i < n; i++)
+		TRY(VERBS[ops[i].verb](enter(eph, ops[i].key), a, &ops[i]));
+	return OK;
 }
 
 static err memory_ready([[maybe_unused]] struct eph *eph, [[maybe_unused]] struct arena *a) { return OK; }
@@ -312,7 +321,7 @@ err eph_open_memory(struct arena *a, int64_t (*now_ms)(void), size_t most, struc
 	struct memory *m = calloc(1, sizeof *m);
 	if (!m)
 		return fault(a, &UNAVAILABLE, "no memory for short-lived values");
-	m->eph = (struct eph){ memory_put, memory_get, memory_once, memory_drop, memory_count, memory_ready, memory_close };
+	m->eph = (struct eph){ memory_run, memory_ready, memory_close };
 	m->now = now_ms, m->most = most;
 	atomic_init(&m->swept, now_ms());
 	rand_fill(m->key, sizeof m->key);

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <hiredis/hiredis.h>
 #include "clock.h"
@@ -15,16 +17,17 @@
 enum { DEADLINE_MS = 2000, CONNECT_MS = 1000, BACKOFF_FIRST_MS = 50, BACKOFF_MOST_MS = 1000, BATCH = 512, QUEUE = 16384,
        REPLY_MAX = 4 * EPH_VALUE_MAX };
 
-enum ask_state { WAITING, SENT, ANSWERED, LEFT };    /* LEFT: nobody waits any more, the thread frees it */
+enum { ASKED, ANSWERED, LEFT };          /* LEFT: nobody waits any more, the thread frees it */
+
+struct command { char *text; int length; redisReply *reply; };   /* reply NULL when ANSWERED: could not be had */
 
 struct ask {
 	struct ask *next;
-	char *command;
-	int length;
+	struct command c[EPH_TOGETHER];
+	size_t n;
 	int64_t until;
-	enum ask_state state;
-	redisReply *reply;                   /* NULL when ANSWERED: could not be had */
-	pthread_cond_t answered;
+	atomic_int state;
+	sem_t answered;
 };
 
 struct redis {
@@ -38,7 +41,7 @@ struct redis {
 	pthread_cond_t work;
 	struct ask *first, **last;
 	size_t waiting;
-	bool stop;
+	bool idle, stop;
 	/* the thread's own */
 	redisContext *link;
 	int64_t not_before, backoff;
@@ -48,11 +51,12 @@ static struct redis *of(struct eph *e) { return (struct redis *)e; }
 
 static void ask_free(struct ask *k)
 {
-	if (k->command)
-		redisFreeCommand(k->command);
-	if (k->reply)
-		freeReplyObject(k->reply);
-	pthread_cond_destroy(&k->answered);
+	for (size_t i = 0; i < k->n; i++) {
+		redisFreeCommand(k->c[i].text);
+		if (k->c[i].reply)
+			freeReplyObject(k->c[i].reply);
+	}
+	sem_destroy(&k->answered);
 	free(k);
 }
 
@@ -177,48 +181,37 @@ static void notice_hang_up(struct redis *r)
 		hang_up(r, "closed by the other side, or it spoke unasked");
 }
 
+/* Whoever waits has it from here on; when nobody does, it ends here. */
+static void done_with(struct ask *k)
+{
+	if (atomic_exchange(&k->state, ANSWERED) == LEFT)
+		ask_free(k);
+	else
+		sem_post(&k->answered);
+}
+
 static size_t take_batch(struct redis *r, struct ask *batch[BATCH])
 {
 	size_t n = 0;
 	pthread_mutex_lock(&r->lock);
-	while (!r->first && !r->stop)
+	while (!r->first && !r->stop) {
+		r->idle = true;
 		pthread_cond_wait(&r->work, &r->lock);
+		r->idle = false;
+	}
 	int64_t now = clock_mono_ms();
 	while (r->first && n < BATCH) {
 		struct ask *k = r->first;
 		if (!(r->first = k->next))
 			r->last = &r->first;
 		r->waiting--;
-		if (k->state == LEFT || k->until <= now) {
-			if (k->state == LEFT) {
-				ask_free(k);
-			} else {
-				k->state = ANSWERED;
-				pthread_cond_signal(&k->answered);
-			}
-			continue;
-		}
-		k->state = SENT;
-		batch[n++] = k;
+		if (atomic_load(&k->state) == LEFT || k->until <= now)
+			done_with(k);
+		else
+			batch[n++] = k;
 	}
 	pthread_mutex_unlock(&r->lock);
 	return n;
-}
-
-static void hand_out(struct redis *r, struct ask *batch[], redisReply *replies[], size_t n)
-{
-	pthread_mutex_lock(&r->lock);
-	for (size_t i = 0; i < n; i++) {
-		struct ask *k = batch[i];
-		k->reply = replies[i];
-		if (k->state == LEFT) {
-			ask_free(k);
-			continue;
-		}
-		k->state = ANSWERED;
-		pthread_cond_signal(&k->answered);
-	}
-	pthread_mutex_unlock(&r->lock);
 }
 
 /* After one of these the node that we reached is not the one to ask: a new connection may find the right one. */
@@ -231,18 +224,29 @@ static bool wrong_node(const redisReply *reply)
 	return false;
 }
 
+static bool read_replies(struct redis *r, struct ask *k, int64_t until, bool *leave)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		k->c[i].reply = read_reply(r, until);
+		if (!k->c[i].reply)
+			return false;
+		*leave = *leave || wrong_node(k->c[i].reply);
+	}
+	return true;
+}
+
 static void send_batch(struct redis *r, struct ask *batch[], size_t n)
 {
-	redisReply *replies[BATCH] = { 0 };
 	bool leave = false;
 	notice_hang_up(r);
 	if (linked(r)) {
 		for (size_t i = 0; i < n; i++)
-			redisAppendFormattedCommand(r->link, batch[i]->command, (size_t)batch[i]->length);
+			for (size_t k = 0; k < batch[i]->n; k++)
+				redisAppendFormattedCommand(r->link, batch[i]->c[k].text, (size_t)batch[i]->c[k].length);
 		if (write_all(r)) {
 			int64_t until = clock_mono_ms() + DEADLINE_MS;
-			for (size_t i = 0; i < n && (replies[i] = read_reply(r, until)); i++)
-				leave = leave || wrong_node(replies[i]);
+			for (size_t i = 0; i < n && read_replies(r, batch[i], until, &leave); i++)
+				;
 		}
 		if (leave)
 			hang_up(r, "this node does not take commands");
@@ -250,7 +254,8 @@ static void send_batch(struct redis *r, struct ask *batch[], size_t n)
 		if (r->link && r->link->reader->pos < r->link->reader->len)
 			hang_up(r, "more replies than commands");
 	}
-	hand_out(r, batch, replies, n);
+	for (size_t i = 0; i < n; i++)
+		done_with(batch[i]);
 }
 
 static void *run(void *p)
@@ -272,74 +277,90 @@ static void *run(void *p)
 
 /* ---- the callers ---- */
 
-static struct ask *ask_new(int argc, const struct str *argv)
+enum { WORDS_MOST = 6 };
+struct words { struct str v[WORDS_MOST]; int n; };
+
+static struct ask *ask_new(const struct words *commands, size_t n)
 {
-	const char *v[8];
-	size_t n[8];
-	for (int i = 0; i < argc; i++)
-		v[i] = argv[i].n ? argv[i].p : "", n[i] = argv[i].n;
 	struct ask *k = calloc(1, sizeof *k);
 	if (!k)
 		return NULL;
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&k->answered, &attr);
-	pthread_condattr_destroy(&attr);
+	sem_init(&k->answered, 0, 0);
 	k->until = clock_mono_ms() + DEADLINE_MS;
-	k->length = redisFormatCommandArgv(&k->command, argc, v, n);
-	if (k->length > 0)
-		return k;
-	k->command = NULL;
-	ask_free(k);
-	return NULL;
+	for (; k->n < n; k->n++) {
+		const struct words *w = &commands[k->n];
+		const char *v[WORDS_MOST];
+		size_t len[WORDS_MOST];
+		for (int i = 0; i < w->n; i++)
+			v[i] = w->v[i].n ? w->v[i].p : "", len[i] = w->v[i].n;
+		struct command *c = &k->c[k->n];
+		c->length = redisFormatCommandArgv(&c->text, w->n, v, len);
+		if (c->length <= 0) {
+			ask_free(k);
+			return NULL;
+		}
+	}
+	return k;
 }
 
 static bool enqueue(struct redis *r, struct ask *k)
 {
-	if (r->waiting >= QUEUE || r->stop)
+	pthread_mutex_lock(&r->lock);
+	bool room = r->waiting < QUEUE && !r->stop;
+	if (room) {
+		*r->last = k;
+		r->last = &k->next;
+		r->waiting++;
+	}
+	bool asleep = r->idle;
+	pthread_mutex_unlock(&r->lock);
+	if (asleep)                          /* not under the lock, which it wants first of all */
+		pthread_cond_signal(&r->work);
+	return room;
+}
+
+static bool wait_for(struct ask *k)
+{
+	struct timespec until = { k->until / 1000, k->until % 1000 * 1000000 };
+	int rc;
+	while ((rc = sem_clockwait(&k->answered, CLOCK_MONOTONIC, &until)) && errno == EINTR)
+		;
+	if (rc == 0)
+		return true;
+	if (atomic_exchange(&k->state, LEFT) == ASKED)
 		return false;
-	*r->last = k;
-	r->last = &k->next;
-	r->waiting++;
-	pthread_cond_signal(&r->work);
+	while (sem_wait(&k->answered))       /* it came in the same moment */
+		;
 	return true;
 }
 
-/* What the server answered, adopted by the arena; an error reply is UNAVAILABLE like no reply. */
-static err answer(struct redis *r, struct arena *a, int argc, const struct str *argv, const redisReply **out)
+/* What the server answered to each, adopted by the arena; an error reply is UNAVAILABLE like no reply. */
+static err answer(struct redis *r, struct arena *a, const struct words *commands, const redisReply **out, size_t n)
 {
-	struct ask *k = ask_new(argc, argv);
+	struct ask *k = ask_new(commands, n);
 	if (!k)
 		return fault(a, &UNAVAILABLE, "no memory to ask redis");
-	struct timespec until = { k->until / 1000, k->until % 1000 * 1000000 };
-	pthread_mutex_lock(&r->lock);
 	if (!enqueue(r, k)) {
-		pthread_mutex_unlock(&r->lock);
 		ask_free(k);
 		return fault(a, &UNAVAILABLE, "redis: %d commands are waiting already", QUEUE);
 	}
-	while (k->state != ANSWERED)
-		if (pthread_cond_timedwait(&k->answered, &r->lock, &until) == ETIMEDOUT && k->state != ANSWERED)
-			break;
-	bool answered = k->state == ANSWERED;
-	if (!answered)
-		k->state = LEFT;
-	pthread_mutex_unlock(&r->lock);
-	if (!answered)
+	if (!wait_for(k))
 		return fault(a, &UNAVAILABLE, "redis did not answer in %d ms", DEADLINE_MS);
-	redisReply *reply = k->reply;
-	k->reply = NULL;
+	for (size_t i = 0; i < n; i++) {
+		out[i] = k->c[i].reply;
+		k->c[i].reply = NULL;
+		if (out[i])
+			arena_defer(a, freeReplyObject, (redisReply *)(uintptr_t)out[i]);
+	}
 	ask_free(k);
-	if (!reply)
-		return fault(a, &UNAVAILABLE, "redis cannot be reached");
-	arena_defer(a, freeReplyObject, reply);
-	*out = reply;
-	return reply->type == REDIS_REPLY_ERROR ? fault(a, &UNAVAILABLE, "redis: %s", reply->str) : OK;
+	for (size_t i = 0; i < n; i++) {
+		if (!out[i])
+			return fault(a, &UNAVAILABLE, "redis cannot be reached");
+		if (out[i]->type == REDIS_REPLY_ERROR)
+			return fault(a, &UNAVAILABLE, "redis: %s", out[i]->str);
+	}
+	return OK;
 }
-
-#define ask(r, a, out, ...) \
-	answer((r), (a), (int)(sizeof (struct str[]){ __VA_ARGS__ } / sizeof(struct str)), (struct str[]){ __VA_ARGS__ }, (out))
 
 static err unexpected(struct arena *a, const char *command, const redisReply *reply)
 {
@@ -353,78 +374,79 @@ static bool is_ok(const redisReply *reply)
 	return reply->type == REDIS_REPLY_STATUS && strcmp(reply->str, "OK") == 0;
 }
 
-static err redis_put(struct eph *e, struct arena *a, struct str key, struct str value, int64_t seconds)
+#define WORDS(...) (struct words){ { __VA_ARGS__ }, (int)(sizeof (struct str[]){ __VA_ARGS__ } / sizeof(struct str)) }
+
+/* One script each, so that nothing comes between its halves: a key cannot expire there and be born again without a lifetime. */
+static const char SAME_THEN_DEL[] = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0";
+static const char COUNT[] = "local n=redis.call('INCRBY',KEYS[1],ARGV[1]) "
+	"if redis.call('TTL',KEYS[1])<0 then redis.call('EXPIRE',KEYS[1],ARGV[2]) end return n";
+
+static struct words words_of(struct arena *a, const struct eph_op *op)
 {
-	const redisReply *reply;
-	TRY(ask(of(e), a, &reply, S("SET"), key, value, S("EX"), number(a, seconds)));
-	return is_ok(reply) ? OK : unexpected(a, "SET", reply);
+	switch (op->verb) {
+	case EPH_PUT: return WORDS(S("SET"), op->key, op->value, S("EX"), number(a, op->seconds));
+	case EPH_GET: return WORDS(S("GET"), op->key);
+	case EPH_TAKE: return WORDS(S("GETDEL"), op->key);
+	case EPH_ONCE: return WORDS(S("SET"), op->key, op->value, S("EX"), number(a, op->seconds), S("NX"));
+	case EPH_DROP: return WORDS(S("EVAL"), str_of(SAME_THEN_DEL), S("1"), op->key, op->value);
+	case EPH_COUNT: break;
+	}
+	return op->add ? WORDS(S("EVAL"), str_of(COUNT), S("1"), op->key, number(a, op->add), number(a, op->seconds)) : WORDS(S("GET"), op->key);
 }
 
-static err redis_get(struct eph *e, struct arena *a, struct str key, bool take, struct str *value, bool *found)
+static err read_value(struct arena *a, struct eph_op *op, const redisReply *reply)
 {
-	const redisReply *reply;
-	TRY(ask(of(e), a, &reply, take ? S("GETDEL") : S("GET"), key));
 	if (reply->type == REDIS_REPLY_NIL)
 		return OK;
 	if (reply->type != REDIS_REPLY_STRING || reply->len > EPH_VALUE_MAX)
-		return unexpected(a, take ? "GETDEL" : "GET", reply);
-	*value = str_dup(a, reply->str, reply->len);
-	*found = true;
+		return unexpected(a, op->verb == EPH_TAKE ? "GETDEL" : "GET", reply);
+	op->value = str_dup(a, reply->str, reply->len);
+	op->yes = true;
 	return OK;
 }
 
-static err redis_once(struct eph *e, struct arena *a, struct str key, struct str value, int64_t seconds, bool *first)
+static err read_total(struct arena *a, struct eph_op *op, const redisReply *reply)
 {
-	const redisReply *reply;
-	TRY(ask(of(e), a, &reply, S("SET"), key, value, S("EX"), number(a, seconds), S("NX")));
-	if (reply->type != REDIS_REPLY_NIL && !is_ok(reply))
-		return unexpected(a, "SET NX", reply);
-	*first = is_ok(reply);
-	return OK;
-}
-
-static err redis_drop(struct eph *e, struct arena *a, struct str key, struct str if_value)
-{
-	static const char SAME_THEN_DEL[] = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0";
-	const redisReply *reply;
-	TRY(ask(of(e), a, &reply, S("EVAL"), str_of(SAME_THEN_DEL), S("1"), key, if_value));
-	return reply->type == REDIS_REPLY_INTEGER ? OK : unexpected(a, "EVAL", reply);
-}
-
-static err redis_total(struct redis *r, struct arena *a, struct str key, int64_t *total)
-{
-	const redisReply *reply;
-	TRY(ask(r, a, &reply, S("GET"), key));
-	if (reply->type == REDIS_REPLY_NIL) {
-		*total = 0;
+	if (reply->type == REDIS_REPLY_NIL && !op->add) {
+		op->total = 0;
 		return OK;
 	}
-	int64_t n;
-	if (reply->type != REDIS_REPLY_STRING || !str_int((struct str){ reply->str, reply->len }, 0, INT64_MAX, &n))
-		return unexpected(a, "GET of a count", reply);
-	*total = n;
+	if (reply->type == REDIS_REPLY_STRING && !op->add && str_int((struct str){ reply->str, reply->len }, 0, INT64_MAX, &op->total))
+		return OK;
+	if (reply->type != REDIS_REPLY_INTEGER || !op->add || reply->integer < op->add)
+		return unexpected(a, "a count", reply);
+	op->total = reply->integer;
 	return OK;
 }
 
-/* One script, so that the key cannot expire between the two halves and be born again without a lifetime. */
-static err redis_count(struct eph *e, struct arena *a, struct str key, int64_t add, int64_t seconds, int64_t *total)
+static err read_op(struct arena *a, struct eph_op *op, const redisReply *reply)
 {
-	static const char COUNT[] = "local n=redis.call('INCRBY',KEYS[1],ARGV[1]) "
-		"if redis.call('TTL',KEYS[1])<0 then redis.call('EXPIRE',KEYS[1],ARGV[2]) end return n";
-	if (!add)
-		return redis_total(of(e), a, key, total);
-	const redisReply *reply;
-	TRY(ask(of(e), a, &reply, S("EVAL"), str_of(COUNT), S("1"), key, number(a, add), number(a, seconds)));
-	if (reply->type != REDIS_REPLY_INTEGER || reply->integer < add)
-		return unexpected(a, "INCRBY", reply);
-	*total = reply->integer;
+	switch (op->verb) {
+	case EPH_PUT: return is_ok(reply) ? OK : unexpected(a, "SET", reply);
+	case EPH_GET: case EPH_TAKE: return read_value(a, op, reply);
+	case EPH_ONCE: op->yes = is_ok(reply); return op->yes || reply->type == REDIS_REPLY_NIL ? OK : unexpected(a, "SET NX", reply);
+	case EPH_DROP: return reply->type == REDIS_REPLY_INTEGER ? OK : unexpected(a, "EVAL", reply);
+	case EPH_COUNT: break;
+	}
+	return read_total(a, op, reply);
+}
+
+static err redis_run(struct eph *e, struct arena *a, struct eph_op *ops, size_t n)
+{
+	struct words commands[EPH_TOGETHER] = { 0 };
+	const redisReply *replies[EPH_TOGETHER];
+	for (size_t i = 0; i < n; i++)
+		commands[i] = words_of(a, &ops[i]);
+	TRY(answer(of(e), a, commands, replies, n));
+	for (size_t i = 0; i < n; i++)
+		TRY(read_op(a, &ops[i], replies[i]));
 	return OK;
 }
 
 static err redis_ready(struct eph *e, struct arena *a)
 {
 	const redisReply *reply;
-	TRY(ask(of(e), a, &reply, S("PING")));
+	TRY(answer(of(e), a, &WORDS(S("PING")), &reply, 1));
 	return reply->type == REDIS_REPLY_STATUS && strcmp(reply->str, "PONG") == 0 ? OK : unexpected(a, "PING", reply);
 }
 
@@ -500,7 +522,7 @@ err redis_open(struct arena *a, struct str where, struct eph **out)
 	struct redis *r = calloc(1, sizeof *r);
 	if (!r)
 		return fault(a, &UNAVAILABLE, "no memory for redis");
-	r->eph = (struct eph){ redis_put, redis_get, redis_once, redis_drop, redis_count, redis_ready, redis_close };
+	r->eph = (struct eph){ redis_run, redis_ready, redis_close };
 	r->a = arena_new();
 	r->last = &r->first;
 	err e = where_to(r, a, where);

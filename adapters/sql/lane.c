@@ -205,10 +205,11 @@ static bool lane_put(struct lane *l, struct unit *u)
 		*l->last = u;
 		l->last = &u->next;
 		l->waiting++;
-		if (l->idle)
-			pthread_cond_signal(&l->wake);
 	}
+	bool asleep = l->idle;
 	pthread_mutex_unlock(&l->lock);
+	if (asleep)                          /* not under the lock, which it wants first of all */
+		pthread_cond_signal(&l->wake);
 	return room;
 }
 

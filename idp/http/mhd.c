@@ -110,26 +110,31 @@ static void exchange_free(struct exchange *x)
 	free(x);
 }
 
-/* Under the lock. */
-static void exchange_drop(struct exchange *x)
+/* Under the lock: NULL, or what nobody needs any more. That is given back without the lock, for clearing its rooms takes its time. */
+static struct exchange *exchange_drop(struct exchange *x) { return --x->refs ? NULL : x; }
+
+static void exchange_give(struct exchange *x)
 {
-	struct server *s = x->s;
-	if (--x->refs)
+	if (!x)
 		return;
+	struct server *s = x->s;
 	arena_reset(x->a);
 	arena_reset(x->keep);
+	pthread_mutex_lock(&s->lock);
+	bool pool = s->pooled < POOLED;
+	if (pool) {
+		x->next = s->pool;
+		s->pool = x;
+		s->pooled++;
+	}
 	if (--s->live == 0)
 		pthread_cond_broadcast(&s->quiet);
-	if (s->pooled >= POOLED) {
+	pthread_mutex_unlock(&s->lock);
+	if (!pool)
 		exchange_free(x);
-		return;
-	}
-	x->next = s->pool;
-	s->pool = x;
-	s->pooled++;
 }
 
-/* ---- the queue (under the lock) ---- */
+/* ---- the queue (under the lock; a worker is woken after it, for it wants the lock first of all) ---- */
 
 static void queue_put(struct server *s, struct exchange *x)
 {
@@ -137,7 +142,6 @@ static void queue_put(struct server *s, struct exchange *x)
 	x->next = NULL, x->prev = s->last;
 	*(s->last ? &s->last->next : &s->first) = x;
 	s->last = x;
-	pthread_cond_signal(&s->work);
 }
 
 static void queue_out(struct server *s, struct exchange *x)
@@ -165,16 +169,17 @@ static bool run_once(struct exchange *x, void *wake)
 }
 
 /* Under the lock, after a run: returns true when the connection is to be resumed with the answer. */
-static bool after_run(struct server *s, struct exchange *x, bool answered)
+static bool after_run(struct server *s, struct exchange *x, bool answered, struct exchange **over)
 {
 	bool late = x->late, again = !answered && x->woken && !late;
 	x->woken = false;
 	if (again) {
 		queue_put(s, x);
+		pthread_cond_signal(&s->work);
 		return false;
 	}
 	x->state = answered ? ANSWERED : PARKED_NOW;
-	exchange_drop(x);
+	*over = exchange_drop(x);
 	return answered && !late;
 }
 
@@ -194,11 +199,15 @@ static void *worker(void *arg)
 		bool answered = run_once(x, x);
 		pthread_mutex_lock(&s->lock);
 		struct MHD_Connection *c = x->c;
-		if (after_run(s, x, answered)) {
-			pthread_mutex_unlock(&s->lock);
+		struct exchange *over = NULL;
+		bool resume = after_run(s, x, answered, &over);
+		if (!resume && !over)
+			continue;
+		pthread_mutex_unlock(&s->lock);
+		if (resume)
 			MHD_resume_connection(c);
-			pthread_mutex_lock(&s->lock);
-		}
+		exchange_give(over);
+		pthread_mutex_lock(&s->lock);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
@@ -222,14 +231,17 @@ void request_wake(void *token)
 {
 	struct exchange *x = token;
 	struct server *s = x->s;
+	struct exchange *over = NULL;
 	pthread_mutex_lock(&s->lock);
 	if (x->state == PARKED_NOW && !x->late) {
 		queue_put(s, x);                 /* the token's reference becomes the queue's */
+		pthread_cond_signal(&s->work);
 	} else {
 		x->woken = x->state == RUNNING;
-		exchange_drop(x);
+		over = exchange_drop(x);
 	}
 	pthread_mutex_unlock(&s->lock);
+	exchange_give(over);
 }
 
 /* ---- the watchdog: total deadlines, which the library has not (its timeout is an idle timer) ---- */
@@ -247,7 +259,7 @@ static void give_up(struct server *s, struct exchange *x)
 		return;
 	queue_out(s, x);
 	x->state = ANSWERED;
-	exchange_drop(x);
+	x->refs--;                           /* never the last: its connection has one */
 }
 
 static void sweep(struct server *s, int64_t now)
@@ -423,11 +435,13 @@ static enum MHD_Result dispatch(struct exchange *x)
 		return reply(x);
 	}
 	conn_limit(x->conn, 0);
+	struct server *s = x->s;
 	MHD_suspend_connection(x->c);
-	pthread_mutex_lock(&x->s->lock);
+	pthread_mutex_lock(&s->lock);
 	x->refs++;
-	queue_put(x->s, x);
-	pthread_mutex_unlock(&x->s->lock);
+	queue_put(s, x);
+	pthread_mutex_unlock(&s->lock);
+	pthread_cond_signal(&s->work);
 	return MHD_YES;
 }
 
@@ -457,11 +471,10 @@ static void conn_part(struct conn *k)
 {
 	struct server *s = k->door->s;
 	pthread_mutex_lock(&s->lock);
-	struct exchange *x = k->x;
+	struct exchange *x = k->x ? exchange_drop(k->x) : NULL;
 	k->x = NULL;
-	if (x)
-		exchange_drop(x);
 	pthread_mutex_unlock(&s->lock);
+	exchange_give(x);
 }
 
 /* The first line is there; from now on the whole request has deadline_ms. The library calls on_done only for requests that

@@ -19,12 +19,23 @@ struct str number_mac(const struct house *h, struct arena *a, struct str canonic
 	return hex(a, (struct bytes){ d, sizeof d });
 }
 
-err attempt_count(struct req *rq, bool *over)
+struct eph_op attempt_op(struct req *rq)
 {
-	int64_t n = 0;
-	TRY(eph_count(rq->house->eph, rq->a, "attempts", peer_net(rq), 1, WINDOW, &n));
-	*over = n > rq->house->conf->attempts_per_address;
+	return (struct eph_op){ .verb = EPH_COUNT, .kind = "attempts", .id = peer_net(rq), .add = 1, .seconds = WINDOW };
+}
+
+err attempt_allowed(struct req *rq, const struct eph_op *counted)
+{
+	if (counted->total > rq->house->conf->attempts_per_address)
+		return fault(rq->a, &TOO_MANY_REQUESTS, "more attempts from one address than are allowed");
 	return OK;
+}
+
+err attempt_count(struct req *rq)
+{
+	struct eph_op op = attempt_op(rq);
+	TRY(eph_do(rq->house->eph, rq->a, &op, 1));
+	return attempt_allowed(rq, &op);
 }
 
 /* Only "good" is good: what is not known keeps the door shut (SEC-28). */

@@ -27,7 +27,10 @@ static inline bool login_undecided(err e) { return !e.kind || e.kind == &PARKED 
 /* Leaves an audit row for a login that failed and gives the error back. Faults of ours and PARKED pass untouched. */
 err login_failed(struct req *rq, const struct interaction *, const char *method, err why);
 
-/* Counts an attempt from this address. TOO_MANY_REQUESTS beyond the limit; *over when there. */
-err attempt_count(struct req *rq, bool *over);
+/* Counts an attempt from this address; TOO_MANY_REQUESTS beyond the limit. attempt_op and attempt_allowed are its two halves, for who asks for
+ * more in the same journey. */
+err attempt_count(struct req *rq);
+struct eph_op attempt_op(struct req *rq);
+err attempt_allowed(struct req *rq, const struct eph_op *counted);
 
 struct str number_mac(const struct house *, struct arena *a, struct str canonical);  /* how people and phones are looked up */

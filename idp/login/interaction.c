@@ -94,7 +94,7 @@ err request_get(struct req *rq, const char *kind, struct str id, struct interact
 	return read(rq->a, text, *out);
 }
 
-static struct str named(const struct req *rq)
+struct str interaction_named(const struct req *rq)
 {
 	struct str id = form(rq, "i");
 	return id.n ? id : query(rq, "i");
@@ -117,42 +117,55 @@ static err open_sealed(struct req *rq, struct str id, struct str sealed, struct 
 	return OK;
 }
 
-static err look(struct req *rq, err (*how)(struct eph *, struct arena *, const char *, struct str, struct str *, bool *), struct interaction **out)
+static err look(struct req *rq, enum eph_verb how, struct eph_op *more, size_t n, struct interaction **out)
 {
-	struct str id = named(rq), sealed;
-	bool found = false;
-	if (id.n != 43)
+	struct eph_op all[EPH_TOGETHER] = { { .verb = how, .kind = KIND, .id = interaction_named(rq) } };
+	if (all[0].id.n != 43)
 		return fault(rq->a, &INTERACTION_GONE, "no interaction is named");
-	TRY(how(rq->house->eph, rq->a, KIND, id, &sealed, &found));
-	if (!found)
+	if (n >= EPH_TOGETHER)
+		return fault(rq->a, &SERVER_ERROR, "%zu short-lived values with an interaction", n);
+	for (size_t k = 0; k < n; k++)
+		all[k + 1] = more[k];
+	TRY(eph_do(rq->house->eph, rq->a, all, n + 1));
+	for (size_t k = 0; k < n; k++)
+		more[k] = all[k + 1];
+	if (!all[0].yes)
 		return fault(rq->a, &INTERACTION_GONE, "no such interaction");
-	return open_sealed(rq, id, sealed, out);
+	return open_sealed(rq, all[0].id, all[0].value, out);
 }
 
-err interaction_resume(struct req *rq, struct interaction **out) { return look(rq, eph_get, out); }
+err interaction_resume(struct req *rq, struct interaction **out) { return look(rq, EPH_GET, NULL, 0, out); }
 
 /* SEC-18, SEC-32: were it anybody's, who prepared it could wait for the login of whomever they sent there. */
+static err taken_up(struct req *rq, const struct interaction *i)
+{
+	return i->browser.n ? OK : fault(rq->a, &INTERACTION_GONE, "no browser has taken the interaction up");
+}
+
 err interaction_get(struct req *rq, struct interaction **out)
 {
 	TRY(interaction_resume(rq, out));
-	return (*out)->browser.n ? OK : fault(rq->a, &INTERACTION_GONE, "no browser has taken the interaction up");
+	return taken_up(rq, *out);
 }
 
 err interaction_take(struct req *rq, struct interaction **out)
 {
 	struct interaction *mine;
 	TRY(interaction_resume(rq, &mine));  /* another browser's must not be taken by asking */
-	return look(rq, eph_take, out);
+	return look(rq, EPH_TAKE, NULL, 0, out);
 }
 
 /* A form's token is bound to the browser and to the interaction. */
 static struct str bound(struct req *rq, struct str id) { return str_fmt(rq->a, "%s.%s", house_cookie(rq, "browser").p, id.p); }
 
-err interaction_post(struct req *rq, struct interaction **out)
+err interaction_post_with(struct req *rq, struct eph_op *more, size_t n, struct interaction **out)
 {
-	TRY(interaction_get(rq, out));
+	TRY(look(rq, EPH_GET, more, n, out));
+	TRY(taken_up(rq, *out));
 	return form_check(rq, bound(rq, (*out)->id));
 }
+
+err interaction_post(struct req *rq, struct interaction **out) { return interaction_post_with(rq, NULL, 0, out); }
 
 void interaction_bind(struct req *rq, struct res *rs, struct interaction *i)
 {

@@ -39,8 +39,11 @@ err interaction_get(struct req *rq, struct interaction **out);
 err interaction_resume(struct req *rq, struct interaction **out);
 /* As interaction_resume, for whoever ends it: to exactly one caller. */
 err interaction_take(struct req *rq, struct interaction **out);
-/* The same, and the form came from one of our own pages (form_check). */
+/* The same, and the form came from one of our own pages (form_check). _with: other short-lived values are asked for in the same journey,
+ * whatever becomes of the interaction. */
 err interaction_post(struct req *rq, struct interaction **out);
+err interaction_post_with(struct req *rq, struct eph_op *more, size_t n, struct interaction **out);
+struct str interaction_named(const struct req *rq);                  /* what the request's `i` says, whatever that is */
 /* Marks the browser by a cookie, unless it is marked, and binds the interaction to it. */
 void interaction_bind(struct req *rq, struct res *rs, struct interaction *);
 

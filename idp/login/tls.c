@@ -31,12 +31,9 @@ static err ep_tls_certificate(struct req *rq, struct res *rs)
 {
 	struct bytes der;
 	struct str id = query(rq, "i"), ticket = rand_token(rq->a);
-	bool over;
 	if (id.n != 43)
 		return fault(rq->a, &INTERACTION_GONE, "no interaction is named");
-	TRY(attempt_count(rq, &over));
-	if (over)
-		return fault(rq->a, &TOO_MANY_REQUESTS, "more attempts from one address than are allowed");
+	TRY(attempt_count(rq));
 	if (str_empty(rq->client_cert)) {
 		res_redirect(rq, rs, str_fmt(rq->a, "%s/login/tls/missing?i=%s", rq->house->issuer.p, id.p));
 		return OK;

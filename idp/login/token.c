@@ -53,21 +53,20 @@ static err ep_token_page(struct req *rq, struct res *rs)
 	return page_token(rq, rs, i, NULL);
 }
 
-static err finish(struct req *rq, struct res *rs, struct interaction *i)
-{
-	struct str nonce, spent;
-	bool found, over;
-	struct webeid t;
-	struct trust *trust;
-	struct proved p;
+/* What an answer needs of the short-lived store, in one journey. A request that was parked has been counted. */
+enum { NONCE, ATTEMPT, ASKED };
 
-	if (!rq->parked_before) {
-		TRY(attempt_count(rq, &over));
-		if (over)
-			return fault(rq->a, &TOO_MANY_REQUESTS, "more attempts from one address than are allowed");
-	}
-	TRY(eph_get(rq->house->eph, rq->a, NONCES, i->id, &nonce, &found));
-	if (!found)
+static err finish(struct req *rq, struct res *rs, struct interaction *i, const struct eph_op asked[ASKED])
+{
+	struct str spent, nonce = asked[NONCE].value;
+	struct trust *trust;
+	struct webeid t;
+	struct proved p;
+	bool found;
+
+	if (!rq->parked_before)
+		TRY(attempt_allowed(rq, &asked[ATTEMPT]));
+	if (!asked[NONCE].yes)
 		return fault(rq->a, &SIGNATURE_WRONG, "no challenge is open");
 	TRY(anchors_now(rq->house, rq->a, rq->now, &trust));
 	TRY(webeid_verify(rq->a, trust, form(rq, "token"), rq->house->origin, nonce, &t));
@@ -85,8 +84,9 @@ static err finish(struct req *rq, struct res *rs, struct interaction *i)
 static err ep_token_answer(struct req *rq, struct res *rs)
 {
 	struct interaction *i;
-	TRY(interaction_post(rq, &i));
-	err e = login_failed(rq, i, "token", finish(rq, rs, i));
+	struct eph_op asked[ASKED] = { { .verb = EPH_GET, .kind = NONCES, .id = interaction_named(rq) }, attempt_op(rq) };
+	TRY(interaction_post_with(rq, asked, rq->parked_before ? ATTEMPT : ASKED, &i));
+	err e = login_failed(rq, i, "token", finish(rq, rs, i, asked));
 	if (login_undecided(e))
 		return e;
 	log_say(LOG_INFO, "login by token refused", "req", rq->id.p, "code", e.kind->code, "why", e.why, NULL);

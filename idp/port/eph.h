@@ -8,6 +8,22 @@
  * 64 KiB. UNAVAILABLE when the engine cannot answer, or is full. Safe from any thread. */
 struct eph;
 
+/* Several in one journey. They are answered in this order, as if each was asked alone: what others do may come between. When one cannot be
+ * answered none is, though what stands before it may have happened. */
+enum { EPH_TOGETHER = 4 };
+enum eph_verb { EPH_PUT, EPH_GET, EPH_TAKE, EPH_ONCE, EPH_DROP, EPH_COUNT };
+struct eph_op {
+	enum eph_verb verb;
+	const char *kind;
+	struct str id;
+	struct str value;                    /* PUT, ONCE, DROP: what is given; GET, TAKE: what was found, or "" */
+	int64_t seconds, add;
+	int64_t total;                       /* COUNT */
+	bool yes;                            /* GET, TAKE: found; ONCE: first */
+	struct str key;                      /* the store's own */
+};
+err eph_do(struct eph *, struct arena *a, struct eph_op *ops, size_t n);
+
 err eph_put(struct eph *, struct arena *a, const char *kind, struct str id, struct str value, int64_t seconds);
 err eph_get(struct eph *, struct arena *a, const char *kind, struct str id, struct str *value, bool *found);
 err eph_take(struct eph *, struct arena *a, const char *kind, struct str id, struct str *value, bool *found);   /* of many callers one finds it */

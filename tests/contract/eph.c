@@ -218,6 +218,42 @@ STORY(a_value_is_dropped_only_by_who_knows_it)
 	fine(eph_drop(w->e, w->a, "lock", w->id, S("mine")));
 }
 
+STORY(several_in_one_journey_are_answered_as_if_each_was_asked_alone)
+{
+	struct eph_op ops[EPH_TOGETHER] = {
+		{ .verb = EPH_PUT, .kind = "code", .id = w->id, .value = S("one"), .seconds = 60 }, { .verb = EPH_TAKE, .kind = "code", .id = w->id },
+		{ .verb = EPH_GET, .kind = "code", .id = w->id }, { .verb = EPH_COUNT, .kind = "tries", .id = w->id, .add = 3, .seconds = 60 },
+	};
+	struct eph_op more[] = {
+		{ .verb = EPH_COUNT, .kind = "tries", .id = w->id, .seconds = 60 }, { .verb = EPH_ONCE, .kind = "jti", .id = w->id, .value = S("mine"), .seconds = 60 },
+		{ .verb = EPH_ONCE, .kind = "jti", .id = w->id, .value = S("yours"), .seconds = 60 }, { .verb = EPH_DROP, .kind = "jti", .id = w->id, .value = S("mine") },
+	};
+	fine(eph_do(w->e, w->a, ops, EPH_TOGETHER));
+	assert_true(ops[1].yes);
+	assert_str(ops[1].value, "one");
+	assert_false(ops[2].yes);
+	assert_int_equal(ops[2].value.n, 0);
+	assert_int_equal(ops[3].total, 3);
+	fine(eph_do(w->e, w->a, more, EPH_TOGETHER));
+	assert_int_equal(more[0].total, 3);
+	assert_true(more[1].yes);
+	assert_false(more[2].yes);
+	holds(w, "jti", w->id, NULL);
+}
+
+STORY(when_one_of_several_is_beyond_its_limit_none_of_them_happens)
+{
+	struct eph_op ops[EPH_TOGETHER + 1] = {
+		{ .verb = EPH_PUT, .kind = "code", .id = w->id, .value = S("one"), .seconds = 60 }, { .verb = EPH_PUT, .kind = "code", .id = w->id, .value = S("two") },
+	};
+	fails(eph_do(w->e, w->a, ops, 2), SERVER_ERROR);
+	ops[1] = (struct eph_op){ .verb = EPH_GET, .kind = "co}de", .id = w->id };
+	fails(eph_do(w->e, w->a, ops, 2), SERVER_ERROR);
+	fails(eph_do(w->e, w->a, ops, 0), SERVER_ERROR);
+	fails(eph_do(w->e, w->a, ops, EPH_TOGETHER + 1), SERVER_ERROR);
+	holds(w, "code", w->id, NULL);
+}
+
 STORY(a_count_adds_up_and_nought_only_reads)
 {
 	int64_t n;
