@@ -1,4 +1,5 @@
 #include "settings.h"
+#include "assurance.h"
 #include "address.h"
 #include "exchange.h"
 #include <sys/stat.h>
@@ -40,6 +41,8 @@ static const struct setting TOKENS[] = {
 	{ "introspection_lives", CONF_SECONDS, AT(introspection_lives), "0s", 0, 5 * MINUTE, NULL },   /* how long a resource server may keep an answer */
 	{ "key_rotation",  CONF_SECONDS, AT(key_rotation),  "90d", HOUR, 730 * DAY, NULL },
 	{ "key_overlap",   CONF_SECONDS, AT(key_overlap),   "2d",  MINUTE, 30 * DAY, NULL },
+	{ "userinfo_acr",  CONF_STR,     AT(userinfo_acr),  "",    0, 0, NULL },
+	{ "userinfo_max_age", CONF_SECONDS, AT(userinfo_max_age), "0s", 0, DAY, NULL },
 	{ "dpop_nonce",    CONF_BOOL,    AT(dpop_nonce),    "no",  0, 0, NULL },
 	{ 0 },
 };
@@ -158,6 +161,13 @@ static err check_methods(struct arena *a, const char *path, const struct setting
 	return OK;
 }
 
+static err check_acr(struct arena *a, const char *path, const struct settings *s)
+{
+	if (s->userinfo_acr.n && !assurance_of(s->userinfo_acr))
+		return fault(a, &BAD_CONFIG, "%s: [tokens] userinfo_acr may be: low substantial high; is '%s'", path, s->userinfo_acr.p);
+	return OK;
+}
+
 /* With key_overlap a key is published before it signs; a cache of our JWKS lives for an hour. */
 static err check_keys(struct arena *a, const char *path, const struct settings *s)
 {
@@ -186,6 +196,7 @@ err settings_load(struct arena *a, const char *path, struct settings *out)
 	if (out->master_key_ours)
 		out->master_key_file = str_fmt(a, "%s/master.key", out->state.p);
 	TRY(check_methods(a, path, out));
+	TRY(check_acr(a, path, out));
 	TRY(check_networks(a, path, out));
 	TRY(check_keys(a, path, out));
 	return exchange_check(a, path, out->exchanges.items, out->exchanges.n, (struct strs){ 0 }, out->issuer);

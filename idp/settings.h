@@ -15,6 +15,8 @@ struct settings {
 	/* [tokens] */
 	int64_t code_lives, access_lives, id_lives, refresh_lives, refresh_grace, introspection_lives, key_rotation, key_overlap;
 	int64_t request_lives;               /* pushed ones, RFC 9126 */
+	struct str userinfo_acr;             /* RFC 9470: how surely the person must have signed in for /userinfo, or "" */
+	int64_t userinfo_max_age;            /* and how recently; 0: whenever */
 	bool dpop_nonce;                     /* every DPoP proof must carry a nonce of ours; else where the client or its profile says so */
 	/* [sessions] */
 	int64_t session_lives, interaction_lives;

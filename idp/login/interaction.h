@@ -9,7 +9,7 @@ struct interaction {
 	bool kept;                           /* read from the short-lived store, and not begun by this request */
 	struct str browser;                  /* hash of the browser's cookie; "" until the first page of ours */
 	/* the authorization request, checked; client_id "" = our own account page */
-	struct str client_id, redirect_uri, response_mode, state, nonce, scope, challenge, confirm, acr_values, prompt, login_hint, claims, hint_sub;
+	struct str client_id, redirect_uri, response_mode, state, nonce, scope, challenge, confirm, acr_values, acr_floor, prompt, login_hint, claims, hint_sub;
 	struct str pushed;                   /* RFC 9126: the id in its request_uri, or "" */
 	int64_t max_age;                     /* -1: not asked for */
 	bool acr_essential;

@@ -7,13 +7,20 @@
 #include "session.h"
 #include "settings.h"
 
+static struct strs reaching(struct req *rq, struct strs methods, struct str acr_values)
+{
+	struct strs fit = { .v = make_n(rq->a, struct str, methods.n + 1) };
+	for (size_t n = 0; n < methods.n; n++)
+		if (acr_meets(acr_of_method(methods.v[n], S("high")), acr_values))
+			fit.v[fit.n++] = methods.v[n];
+	return fit;
+}
+
+/* What the floor of the client lets in; of these what was asked for, if that can be had at all. */
 struct strs login_methods(struct req *rq, const struct interaction *i)
 {
-	struct strs all = rq->house->conf->methods, fit = { .v = make_n(rq->a, struct str, all.n + 1) };
-	for (size_t n = 0; n < all.n; n++)
-		if (str_empty(i->acr_values) || acr_meets(acr_of_method(all.v[n], S("high")), i->acr_values))
-			fit.v[fit.n++] = all.v[n];
-	return fit.n ? fit : all;
+	struct strs all = reaching(rq, rq->house->conf->methods, i->acr_floor), wanted = reaching(rq, all, i->acr_values);
+	return wanted.n ? wanted : all;
 }
 
 err login_offered(struct req *rq, const struct interaction *i, const char *method)

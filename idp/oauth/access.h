@@ -32,3 +32,6 @@ void minted_keep(struct minted *, const unsigned char hash[32], const struct acc
  * verified, shown by who holds what it is bound to, alive. grant and person as store_token_live gives them. INVALID_TOKEN,
  * INVALID_REQUEST, INVALID_DPOP_PROOF, USE_DPOP_NONCE. */
 err bearer_read(struct req *rq, struct access *out, struct grant_row **grant, struct person_row **person);
+/* RFC 9470: the person signed in surely enough (acr "": anyhow) and within max_age seconds (0: whenever) for what the token is shown for.
+ * INSUFFICIENT_USER_AUTHENTICATION otherwise, with a challenge that says what would do. */
+err bearer_sure(struct req *rq, const struct access *, struct str acr, int64_t max_age);

@@ -81,6 +81,8 @@ static bool login_needed(struct req *rq, const struct interaction *i, const stru
 		return true;
 	if (i->max_age > 0 && rq->now - s->auth_time > i->max_age)
 		return true;
+	if (!acr_meets(s->acr, i->acr_floor))
+		return true;
 	return i->acr_values.n && !acr_meets(s->acr, i->acr_values) && acr_reachable(rq->house->conf->methods, i->acr_values);
 }
 
@@ -126,6 +128,8 @@ static err check_attainable(struct req *rq, const struct interaction *i)
 {
 	if (i->acr_essential && !acr_reachable(rq->house->conf->methods, i->acr_values))
 		return fault(rq->a, &UNMET_AUTHENTICATION, "no method reaches acr '%s'", i->acr_values.p);
+	if (!acr_reachable(rq->house->conf->methods, i->acr_floor))
+		return fault(rq->a, &UNMET_AUTHENTICATION, "no method reaches the floor '%s'", i->acr_floor.p);
 	return OK;
 }
 
@@ -146,6 +150,8 @@ static err decide(struct req *rq, struct res *rs, struct interaction *i, const s
 	/* section 3.1.2.1, id_token_hint: when somebody else is logged in by the request, "an error, such as login_required" */
 	if (!is_hinted(rq, i, c, s))
 		return fault(rq->a, &LOGIN_REQUIRED, "somebody else signed in than the hint names");
+	if (!acr_meets(s->acr, c->minimum_acr))
+		return fault(rq->a, &UNMET_AUTHENTICATION, "acr %s is below the floor '%s' of %s", s->acr.p, c->minimum_acr.p, c->id.p);
 	if (i->acr_essential && !acr_meets(s->acr, i->acr_values))
 		return fault(rq->a, &UNMET_AUTHENTICATION, "acr %s does not meet '%s'", s->acr.p, i->acr_values.p);
 	TRY(consent_needed(rq, i, c, s, &consent));

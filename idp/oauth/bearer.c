@@ -1,4 +1,5 @@
 #include "oauth.h"
+#include "assurance.h"
 #include "profile.h"
 
 /* What came in the request, before anything of it is believed. */
@@ -64,4 +65,17 @@ err bearer_read(struct req *rq, struct access *out, struct grant_row **grant, st
 	TRY(check_confirm(rq, out, &s));
 	TRY(access_live(rq, out, &live, grant, person));
 	return live == TOKEN_LIVE ? OK : fault(rq->a, &INVALID_TOKEN, "token %s was revoked, or what it rests on has ended", out->jti.p);
+}
+
+/* RFC 9470 section 3 */
+err bearer_sure(struct req *rq, const struct access *t, struct str acr, int64_t max_age)
+{
+	bool weak = !acr_meets(t->acr, acr), old = max_age > 0 && t->auth_time < rq->now - max_age;
+	if (!weak && !old)
+		return OK;
+	if (weak)
+		rq->challenge = str_fmt(rq->a, ", acr_values=\"%s\"", acr.p);
+	if (old)
+		rq->challenge = str_fmt(rq->a, "%s, max_age=\"%lld\"", weak ? rq->challenge.p : "", (long long)max_age);
+	return fault(rq->a, &INSUFFICIENT_USER_AUTHENTICATION, "token %s has acr '%s' of %llds ago", t->jti.p, t->acr.p, (long long)(rq->now - t->auth_time));
 }

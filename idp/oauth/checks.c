@@ -171,9 +171,11 @@ static err check_claims(struct ask *k)
 	return OK;
 }
 
-/* acr_values is voluntary (section 3.1.2.1): what cannot be reached is no error. Without it the client's registered floor holds. */
+/* acr_values is voluntary (section 3.1.2.1): what cannot be reached is no error, nor is the client's registered wish when the request has
+ * none. The floor is not: no request can lower it. */
 static err check_acr(struct ask *k)
 {
+	k->i->acr_floor = k->client->minimum_acr;
 	if (k->i->acr_values.n)
 		return OK;
 	struct str asked = strs_join(k->rq->a, str_words(k->rq->a, given(k, "acr_values")), S(" "));

@@ -1,4 +1,5 @@
 #include "client.h"
+#include "assurance.h"
 #include "conf.h"
 #include "profile.h"
 #include <pthread.h>
@@ -45,6 +46,8 @@ static const struct { const char *name; enum member type; size_t at; } MEMBERS[]
 	{ "require_pushed_authorization_requests", FLAG, AT(require_par) },
 	{ "require_pkce",                    FLAG,    AT(require_pkce) },
 	{ "dpop_nonce",                      FLAG,    AT(dpop_nonce) },
+	{ "minimum_acr",                     TEXT,    AT(minimum_acr) },
+	{ "userinfo_acr",                    TEXT,    AT(userinfo_acr) },
 	{ "trusted",                         FLAG,    AT(trusted) },
 	{ "audiences",                       TEXTS,   AT(audiences) },
 #undef AT
@@ -198,6 +201,15 @@ static err check_method(struct arena *a, const struct client *c)
 	return OK;
 }
 
+static err check_floors(struct arena *a, const struct client *c)
+{
+	const struct str floors[] = { c->minimum_acr, c->userinfo_acr };
+	for (size_t i = 0; i < 2; i++)
+		if (floors[i].n && !assurance_of(floors[i]))
+			return wrong(a, c, "no such acr:", floors[i].p);
+	return OK;
+}
+
 /* OpenID Connect Core section 8.1: one host for all redirect URIs, or a sector that is named */
 static err find_sector(struct arena *a, struct client *c)
 {
@@ -239,6 +251,7 @@ static err check(struct arena *a, struct client *c)
 		return wrong(a, c, "no such subject_type:", c->subject_type.p);
 	TRY(check_uris(a, c));
 	TRY(check_method(a, c));
+	TRY(check_floors(a, c));
 	return find_sector(a, c);
 }
 
@@ -257,7 +270,8 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 		.grant_types = one(a, S("authorization_code")), .response_types = one(a, S("code")), .scope = S("openid"),
 		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""),
 		.id_token = { .sign = S("RS256") }, .userinfo = { .sign = S("") }, .introspection = { .sign = S("RS256") },
-		.subject_type = S("pairwise"), .sector = S(""), .default_acr_values = S(""), .profile = S(""),
+		.subject_type = S("pairwise"), .sector = S(""), .default_acr_values = S(""), .minimum_acr = S(""), .userinfo_acr = S(""),
+		.profile = S(""),
 	};
 	err e = json_read_object(a, metadata, &o);
 	if (e.kind)

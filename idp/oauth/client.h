@@ -20,7 +20,9 @@ struct client {
 	struct envelope id_token, userinfo, introspection; /* ID tokens and introspection answers: RS256 unless registered otherwise */
 	struct str subject_type;             /* "pairwise" or "public" */
 	struct str sector;                   /* host that pairwise subjects are made for */
-	struct str default_acr_values;       /* words; a floor when the request names none */
+	struct str default_acr_values;       /* words; what it wishes for when the request names none */
+	struct str minimum_acr;              /* what each of its sign-ins must reach, whatever the request says; or "" */
+	struct str userinfo_acr;             /* RFC 9470: what its token must have reached at /userinfo; or "" */
 	struct str profile;                  /* policies/profile.h: "oidc-basic-2026", … */
 	bool require_pkce;                   /* always for public clients */
 	bool require_par;                    /* require_pushed_authorization_requests, RFC 9126 section 6 */

@@ -4,6 +4,7 @@
 #include "hash.h"
 #include "jws.h"
 #include "profile.h"
+#include "settings.h"
 #include "remote.h"
 #include "x509.h"
 
@@ -101,9 +102,13 @@ static bool audience_fits(struct req *rq, const struct client *c, const json_t *
 	const json_t *aud = json_object_get(claims, "aud");
 	if (c->rules->audience == AUDIENCE_ISSUER)
 		return json_is_string(aud) && str_eq(json_text(claims, "aud"), issuer);
+	/* RFC 8705 section 5: an endpoint may have a second name, where certificates are asked for */
 	struct strs l = json_strs(rq->a, claims, "aud");
-	return strs_has(l, issuer) || strs_has(l, str_fmt(rq->a, "%s/token", issuer.p)) ||
-	       strs_has(l, str_fmt(rq->a, "%s%s", issuer.p, rq->path.p));
+	const struct str bases[] = { issuer, rq->house->conf->cert_host };
+	for (size_t i = 0; i < 2 && bases[i].n; i++)
+		if (strs_has(l, str_fmt(rq->a, "%s/token", bases[i].p)) || strs_has(l, str_fmt(rq->a, "%s%s", bases[i].p, rq->path.p)))
+			return true;
+	return strs_has(l, issuer);
 }
 
 static err check_assertion(struct req *rq, const struct client *c, const json_t *claims)

@@ -1,6 +1,7 @@
 #include "oauth.h"
 #include "oidc.h"
 #include "audit_of.h"
+#include "settings.h"
 
 /* section 5.3.2: "If signed, the UserInfo Response MUST contain the Claims iss and aud as members." Never exp or nonce: it is no ID token. */
 static void write_envelope(struct req *rq, struct jw *w, const struct client *c)
@@ -25,6 +26,8 @@ static err userinfo(struct req *rq, struct res *rs, const struct client **c)
 		return fault(rq->a, &INSUFFICIENT_SCOPE, "token %s has no openid", t.jti.p);
 	if (!g || !p)
 		return fault(rq->a, &INVALID_TOKEN, "token %s stands for nobody", t.jti.p);
+	TRY(bearer_sure(rq, &t, rq->house->conf->userinfo_acr, rq->house->conf->userinfo_max_age));
+	TRY(bearer_sure(rq, &t, (*c)->userinfo_acr, 0));
 
 	bool jwt = (*c)->userinfo.sign.n > 0;
 	struct claims_ask ask = { .client = *c, .scope = t.scope, .claims = g->claims };

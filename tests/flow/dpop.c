@@ -1,3 +1,4 @@
+#include "town.h"
 #include "holder.h"
 #include "eph_open.h"
 
@@ -26,6 +27,19 @@ static struct res *own(struct world *w, struct str proof_header)
 }
 
 static struct res *info(struct world *w, struct str headers) { return ask(w, "GET", "/userinfo", headers.p, ""); }
+
+static struct str with_nonce(struct world *w, struct str nonce, const char *more)
+{
+	return str_fmt(w->a, "{\"nonce\":\"%s\"%s}", nonce.p, more);
+}
+
+static size_t nonces(const struct res *rs)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < rs->headers.n; i++)
+		n += str_eq_nocase(rs->headers.v[i].name, S("DPoP-Nonce"));
+	return n;
+}
 
 #define is_refused_here(rs, code) do { struct res *r_ = (rs); \
 	if (r_->status != 401 || !strstr(res_head(r_, "WWW-Authenticate").p, "DPoP realm=") || !strstr(res_head(r_, "WWW-Authenticate").p, "error=\"" code "\"")) \
@@ -340,19 +354,6 @@ TEST(a_public_clients_refresh_token_is_good_with_its_key_alone)
 
 /* ---- nonces: section 8 ------------------------------------------------------------------------------------------------------------ */
 
-static struct str with_nonce(struct world *w, struct str nonce, const char *more)
-{
-	return str_fmt(w->a, "{\"nonce\":\"%s\"%s}", nonce.p, more);
-}
-
-static size_t nonces(const struct res *rs)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < rs->headers.n; i++)
-		n += str_eq_nocase(rs->headers.v[i].name, S("DPoP-Nonce"));
-	return n;
-}
-
 TEST(where_nonces_are_demanded_the_first_answer_carries_one_that_is_good_at_once)
 {
 	struct world *w = world();
@@ -431,4 +432,94 @@ TEST(a_proof_that_cannot_be_remembered_binds_nothing)
 	eph_close(w->house.eph);
 	w->house.eph = working;
 	is_tokens(w, own(w, line));
+}
+
+/* ---- codes: section 10 ------------------------------------------------------------------------------------------------------------ */
+
+static struct browser *known(struct town *t)
+{
+	struct browser *b = browser(t->w);
+	is_signed_in(b);
+	agrees(t->w, "portal", "openid");
+	return b;
+}
+
+static struct res *push_it(struct browser *b, const char *headers, const char *more)
+{
+	return ask(b->w, "POST", "/par", str_fmt(b->w->a, "%s%s", as(b->w, "portal").p, headers).p, usual(b->a, "portal", more).p);
+}
+
+static struct str code_of(struct browser *b, struct res *rs)
+{
+	if (rs->status != 201)
+		fail_msg("not taken: %d %s", rs->status, rs->body.p);
+	rs = visit(b, str_fmt(b->a, "/authorize?client_id=portal&request_uri=%s", enc(b->w, told(b->w, rs, "request_uri")).p));
+	is_code(b, rs, "portal");
+	return heard(b, rs, "code");
+}
+
+static struct str proof_at_par(struct world *w, struct signer *by) { return proof_line(w, by, (struct proof_wish){ .htu = "https://id.example/par" }); }
+
+/* What must be wrong with the key at the token endpoint spends nothing; the right one still gets its tokens. */
+static void is_good_with(struct world *w, struct str code, struct signer *key)
+{
+	is_fault(redeem(w, "portal", code), INVALID_GRANT);
+	is_fault(redeem_with(w, "portal", code, proof_line(w, holder(w, "ES256"), (struct proof_wish){ 0 })), INVALID_GRANT);
+	is_tokens(w, redeem_with(w, "portal", code, proof_line(w, key, (struct proof_wish){ 0 })));
+}
+
+/* fapi2-security-profile-final-ensure-dpop-auth-code-binding-success, -ensure-dpopproof-at-par-endpoint-binding-success,
+ * -ensure-token-endpoint-fails-with-mismatched-dpop-proof-jkt, -ensure-token-endpoint-fails-with-mismatched-dpop-jkt */
+TEST(a_code_is_bound_by_a_proof_at_the_pushed_request_by_dpop_jkt_or_by_both)
+{
+	struct town *t = town();
+	struct world *w = t->w;
+	struct browser *b = known(t);
+	struct signer *key = holder(w, "ES256");
+	struct str jkt = str_fmt(w->a, "dpop_jkt=%s", jkt_of(w, key).p);
+	is_good_with(w, code_of(b, push_it(b, proof_at_par(w, key).p, "")), key);
+	is_good_with(w, code_of(b, push_it(b, "", jkt.p)), key);
+	is_good_with(w, code_of(b, push_it(b, proof_at_par(w, key).p, jkt.p)), key);
+	struct res *rs = authorize(b, "portal", jkt.p);        /* section 10: also where the request is not pushed */
+	is_code(b, rs, "portal");
+	is_good_with(w, heard(b, rs, "code"), key);
+}
+
+/* fapi2-security-profile-final-ensure-mismatched-dpop-jkt-fails */
+TEST(a_pushed_request_with_a_wrong_proof_or_another_dpop_jkt_is_not_taken)
+{
+	struct town *t = town();
+	struct world *w = t->w;
+	struct browser *b = known(t);
+	struct signer *key = holder(w, "ES256"), *other = holder(w, "ES256");
+	struct str jkt = str_fmt(w->a, "dpop_jkt=%s", jkt_of(w, other).p), good = proof_at_par(w, key);
+	is_fault(push_it(b, proof_at_par(w, key).p, jkt.p), INVALID_DPOP_PROOF);
+	is_fault(push_it(b, proof_line(w, key, (struct proof_wish){ 0 }).p, ""), INVALID_DPOP_PROOF);
+	static const char *const THUMBPRINTS[] = { "x", "AAAA", "0000000000000000000000000000000000000000001", "%20" };
+	for (size_t i = 0; i < sizeof THUMBPRINTS / sizeof *THUMBPRINTS; i++) {
+		is_fault(push_it(b, "", str_fmt(w->a, "dpop_jkt=%s", THUMBPRINTS[i]).p), INVALID_REQUEST);
+		is_refused(b, authorize(b, "portal", str_fmt(w->a, "dpop_jkt=%s", THUMBPRINTS[i]).p), "portal", "invalid_request");
+	}
+	is_status(push_it(b, good.p, ""), 201);
+	is_fault(push_it(b, good.p, ""), INVALID_DPOP_PROOF);
+	for (int late = -10; late <= 10; late += 20) {       /* fapi2-security-profile-final-ensure-dpopproof-with-iat-10seconds-before-succeeds, -after-succeeds */
+		struct str iat = str_fmt(w->a, "{\"iat\":%lld}", (long long)w->now + late);
+		is_status(push_it(b, proof_line(w, key, (struct proof_wish){ .htu = "https://id.example/par", .claims = iat.p }).p, ""), 201);
+	}
+}
+
+TEST(where_nonces_are_demanded_a_pushed_request_is_told_so_too)
+{
+	struct town *t = town();
+	struct world *w = t->w;
+	struct browser *b = known(t);
+	struct signer *key = holder(w, "ES256");
+	w->conf.dpop_nonce = true;
+	struct res *rs = push_it(b, proof_at_par(w, key).p, "");
+	is_fault(rs, USE_DPOP_NONCE);
+	assert_int_equal(nonces(rs), 1);
+	struct str claims = with_nonce(w, res_head(rs, "DPoP-Nonce"), "");
+	rs = push_it(b, proof_line(w, key, (struct proof_wish){ .htu = "https://id.example/par", .claims = claims.p }).p, "");
+	is_status(rs, 201);
+	assert_int_equal(nonces(rs), 1);
 }
