@@ -16,6 +16,7 @@ struct profile {
 	struct str auth_methods, grant_types, response_types, response_modes;
 	struct str id_token_algs;            /* what ID tokens, userinfo and introspection answers may be signed with */
 	struct str assertion_algs, dpop_algs;
+	struct str request_algs;             /* of request objects */
 	/* client assertions: RFC 7523 */
 	enum assertion_audience audience;
 	int64_t assertion_lives;             /* seconds that exp may be ahead */
@@ -23,6 +24,8 @@ struct profile {
 	/* */
 	bool pkce;                           /* of every client; always of public ones */
 	bool par;                            /* no authorization request but a pushed one: RFC 9126 */
+	bool signed_requests;                /* no authorization request but a signed one: RFC 9101 */
+	bool strict_requests;                /* a signed one has nbf and exp, and what stands beside it counts for nothing */
 	bool rotate_refresh;
 	bool bound_tokens;                   /* access tokens must be bound, to the client's certificate or to a key by DPoP */
 	bool dpop_nonce;                     /* a DPoP proof must carry a nonce of ours */

@@ -22,6 +22,28 @@ static err answer_by_form(struct req *rq, struct res *rs, const struct interacti
 	return page(rq, rs, 200, &TPL_form_post, data);
 }
 
+/* JARM section 2.1: "the JWT ... contains iss, aud, exp" and the parameters of the answer; it takes their place, as `response` */
+static err sign_answer(struct req *rq, const struct interaction *i, struct param *p, size_t n)
+{
+	enum { LIVES = 300, MOST = 12 * 1024 };
+	const struct client *c;
+	struct str claims, token;
+	struct jw w = jw_new(rq->a, MOST);
+	TRY(client_find(rq, i->client_id, &c));
+	if (!c)
+		return fault(rq->a, &INTERACTION_GONE, "client %s was removed meanwhile", i->client_id.p);
+	jw_object(&w, NULL);
+	jw_str(&w, "aud", c->id);
+	jw_int(&w, "exp", rq->now + LIVES);
+	for (size_t k = 0; k < n; k++)
+		jw_str(&w, p[k].name.p, p[k].value);          /* iss is among them */
+	jw_end(&w);
+	TRY(jw_done(&w, &claims));
+	TRY(envelope(rq, c, &c->authorization, S("JWT"), claims, &token));
+	p[0] = (struct param){ S("response"), token };
+	return OK;
+}
+
 /* RFC 6749 section 4.1.2; RFC 9207 section 2: iss in every answer, success or error */
 static err answer(struct req *rq, struct res *rs, const struct interaction *i, const char *name, struct str value)
 {
@@ -30,7 +52,11 @@ static err answer(struct req *rq, struct res *rs, const struct interaction *i, c
 	if (i->state.n)
 		p[n++] = (struct param){ S("state"), i->state };
 	p[n++] = (struct param){ S("iss"), rq->house->issuer };
-	if (str_is(i->response_mode, "form_post"))
+	if (str_ends(i->response_mode, S(".jwt"))) {
+		TRY(sign_answer(rq, i, p, n));
+		n = 1;
+	}
+	if (str_starts(i->response_mode, S("form_post")))
 		return answer_by_form(rq, rs, i, p, n);
 	res_redirect(rq, rs, url_with(rq->a, i->redirect_uri, p, n));
 	return OK;

@@ -9,13 +9,14 @@ struct ask {
 	const struct client *client;
 	struct interaction *i;               /* what will be kept of it */
 	bool pushed;                         /* it came to /par: the client has proved itself, and is there already */
+	err unread;                          /* why a request object counts for nothing, to be told with what stands beside it */
 };
 
 /* One step of the score: a paragraph of a specification. The first two are told to the person, because there is nowhere safe
  * to send an answer yet; all that come after are told to the application. */
 typedef err check(struct ask *);
 extern check *const CHECKS_BEFORE_REDIRECT[], *const CHECKS[];     /* end with NULL */
-check check_client;
+check check_client, check_request;
 err checks_run(struct ask *, check *const *score);
 
 /* ---- pushed authorization requests: RFC 9126 ---- */

@@ -1,6 +1,7 @@
 #include "authorize.h"
 #include "oauth.h"
 #include "oidc.h"
+#include "profile.h"
 
 /* The checks of an authorization request, in the order in which they are made. Each reads one or two parameters, refuses or
  * notes what they mean. */
@@ -51,23 +52,30 @@ static err check_redirect_uri(struct ask *k)
 	return OK;
 }
 
+/* JARM section 2.3.4: "jwt" is, for a code, query.jwt. How to answer is known before all else that may be wrong. */
+static struct str mode_of(const struct ask *k)
+{
+	struct str mode = given(k, "response_mode");
+	if (!word_in(k->client->rules->response_modes, mode))
+		return S("query");
+	return str_is(mode, "jwt") ? S("query.jwt") : mode;
+}
+
 /* RFC 6749 section 4.1.1: returned as it came; also with every error below */
 static err check_state(struct ask *k)
 {
 	k->i->state = given(k, "state");
-	k->i->response_mode = str_is(given(k, "response_mode"), "form_post") ? S("form_post") : S("query");
+	k->i->response_mode = mode_of(k);
 	return OK;
 }
 
-/* OpenID Connect Core section 6: what is not supported is refused, never ignored */
+static err check_unread(struct ask *k) { return k->unread; }
+
+/* OpenID Connect Core section 7.2.1: what is not supported is refused, never ignored */
 static err check_unsupported(struct ask *k)
 {
-	static const struct { const char *name; const struct err_kind *kind; } REFUSED[] = {
-		{ "request", &REQUEST_NOT_SUPPORTED }, { "request_uri", &REQUEST_URI_NOT_SUPPORTED }, { "registration", &REGISTRATION_NOT_SUPPORTED },
-	};
-	for (size_t n = 0; n < sizeof REFUSED / sizeof *REFUSED; n++)
-		if (there(k, REFUSED[n].name))
-			return refuse(k, REFUSED[n].kind, "unsupported parameter", str_of(REFUSED[n].name));
+	if (there(k, "registration"))
+		return refuse(k, &REGISTRATION_NOT_SUPPORTED, "unsupported parameter", S("registration"));
 	return OK;
 }
 
@@ -84,11 +92,11 @@ static err check_response_type(struct ask *k)
 	return OK;
 }
 
-/* OAuth 2.0 Multiple Response Types section 2.1, OAuth 2.0 Form Post Response Mode */
+/* OAuth 2.0 Multiple Response Types section 2.1, OAuth 2.0 Form Post Response Mode, JARM section 2.3 */
 static err check_response_mode(struct ask *k)
 {
 	struct str mode = given(k, "response_mode");
-	if (mode.n && !str_is(mode, "query") && !str_is(mode, "form_post"))
+	if (mode.n && !word_in(k->client->rules->response_modes, mode))
 		return refuse(k, &INVALID_REQUEST, "response_mode", mode);
 	return OK;
 }
@@ -217,10 +225,10 @@ static err check_locales(struct ask *k)
 	return OK;
 }
 
-check *const CHECKS_BEFORE_REDIRECT[] = { check_client, check_redirect_uri, NULL };
+check *const CHECKS_BEFORE_REDIRECT[] = { check_client, check_request, check_redirect_uri, NULL };
 check *const CHECKS[] = {
-	check_state, check_pushed, check_unsupported, check_response_type, check_response_mode, check_scope, check_pkce, check_dpop_jkt, check_prompt,
-	check_max_age, check_claims, check_acr, check_hints, check_nonce, check_locales, NULL,
+	check_state, check_unread, check_pushed, check_unsupported, check_response_type, check_response_mode, check_scope, check_pkce,
+	check_dpop_jkt, check_prompt, check_max_age, check_claims, check_acr, check_hints, check_nonce, check_locales, NULL,
 };
 
 err checks_run(struct ask *k, check *const *score)

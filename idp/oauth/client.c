@@ -10,8 +10,8 @@
 
 enum member { TEXT, TEXTS, FLAG, JWKS, IGNORED };
 
-/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9126 section 6, RFC 9449
- * section 5.2, RFC 9701 section 6; the last rows are ours */
+/* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9101 section 10.5, RFC 9126 section 6,
+ * RFC 9449 section 5.2, RFC 9701 section 6, JARM section 3; the last rows are ours */
 static const struct { const char *name; enum member type; size_t at; } MEMBERS[] = {
 #define AT(f) offsetof(struct client, f)
 	{ "client_name",                     TEXT,    AT(name) },
@@ -44,6 +44,10 @@ static const struct { const char *name; enum member type; size_t at; } MEMBERS[]
 	{ "sector",                          TEXT,    AT(sector) },
 	{ "profile",                         TEXT,    AT(profile) },
 	{ "require_pushed_authorization_requests", FLAG, AT(require_par) },
+	{ "require_signed_request_object",   FLAG,    AT(require_signed) },
+	{ "request_object_signing_alg",      TEXT,    AT(request_alg) },
+	{ "request_uris",                    TEXTS,   AT(request_uris) },
+	{ "authorization_signed_response_alg", TEXT,  AT(authorization.sign) },
 	{ "require_pkce",                    FLAG,    AT(require_pkce) },
 	{ "dpop_nonce",                      FLAG,    AT(dpop_nonce) },
 	{ "minimum_acr",                     TEXT,    AT(minimum_acr) },
@@ -229,13 +233,28 @@ static err check_envelopes(struct arena *a, const struct client *c)
 {
 	const struct { const char *name; const struct envelope *how; } ALL[] = {
 		{ "id_token_signed_response_alg", &c->id_token }, { "userinfo_signed_response_alg", &c->userinfo },
-		{ "introspection_signed_response_alg", &c->introspection },
+		{ "introspection_signed_response_alg", &c->introspection }, { "authorization_signed_response_alg", &c->authorization },
 	};
 	for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++) {
 		struct str sign = ALL[i].how->sign;
 		if (sign.n)
 			TRY(check_words(a, c, ALL[i].name, (struct strs){ &sign, 1 }, c->rules->id_token_algs));
 	}
+	return OK;
+}
+
+/* OpenID Connect Core section 6.2: https, 512 characters at most; a fragment may be the hash of what is there */
+static err check_requests(struct arena *a, const struct client *c)
+{
+	for (size_t i = 0; i < c->request_uris.n; i++) {
+		struct str uri = c->request_uris.v[i], bare = str_dup(a, uri.p, strcspn(uri.p, "#"));
+		if (!str_starts(uri, S("http")) || uri.n > 512 || !uri_fit(a, bare) || !str_printable(uri))
+			return wrong(a, c, "not a usable URI:", uri.p);
+	}
+	if (c->request_alg.n)
+		TRY(check_words(a, c, "request_object_signing_alg", (struct strs){ (struct str[]){ c->request_alg }, 1 }, c->rules->request_algs));
+	if (c->require_signed && !c->jwks.n && str_empty(c->jwks_uri))
+		return wrong(a, c, "needs jwks or a jwks_uri for", "require_signed_request_object");
 	return OK;
 }
 
@@ -250,6 +269,7 @@ static err check(struct arena *a, struct client *c)
 	if (!str_is(c->subject_type, "pairwise") && !str_is(c->subject_type, "public"))
 		return wrong(a, c, "no such subject_type:", c->subject_type.p);
 	TRY(check_uris(a, c));
+	TRY(check_requests(a, c));
 	TRY(check_method(a, c));
 	TRY(check_floors(a, c));
 	return find_sector(a, c);
@@ -262,6 +282,17 @@ static struct strs one(struct arena *a, struct str s)
 	return l;
 }
 
+/* OpenID Connect Registration section 2, RFC 9701 section 6, JARM section 3: RS256 unless registered otherwise; where a profile has no RS256,
+ * its first */
+static void sign_by_default(struct arena *a, struct client *c)
+{
+	struct str algs = c->rules->id_token_algs, alg = word_in(algs, S("RS256")) ? S("RS256") : str_words(a, algs).v[0];
+	struct envelope *all[] = { &c->id_token, &c->introspection, &c->authorization };
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (str_empty(all[i]->sign))
+			all[i]->sign = alg;
+}
+
 err client_parse(struct arena *a, struct str id, struct str metadata, struct client *out)
 {
 	json_t *o;
@@ -269,7 +300,8 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 		.id = str_copy(a, id), .name = str_copy(a, id), .client_uri = S(""), .logo_uri = S(""), .tos_uri = S(""), .policy_uri = S(""),
 		.grant_types = one(a, S("authorization_code")), .response_types = one(a, S("code")), .scope = S("openid"),
 		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""),
-		.id_token = { .sign = S("RS256") }, .userinfo = { .sign = S("") }, .introspection = { .sign = S("RS256") },
+		.id_token = { .sign = S("") }, .userinfo = { .sign = S("") }, .introspection = { .sign = S("") }, .authorization = { .sign = S("") },
+		.request_alg = S(""),
 		.subject_type = S("pairwise"), .sector = S(""), .default_acr_values = S(""), .minimum_acr = S(""), .userinfo_acr = S(""),
 		.profile = S(""),
 	};
@@ -281,10 +313,12 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 	if (!out->rules)
 		return wrong(a, out, "no such profile:", out->profile.p);
 	out->profile = out->rules->name;
+	sign_by_default(a, out);
 	bool public = str_is(out->auth_method, "none");
 	out->require_pkce |= public || out->rules->pkce;
 	out->rotate_refresh = public || out->rules->rotate_refresh;
 	out->require_par |= out->rules->par;
+	out->require_signed |= out->rules->signed_requests;
 	return check(a, out);
 }
 

@@ -18,6 +18,10 @@ struct client {
 	struct key_set jwks;                 /* whoever needs a key of theirs asks client_keys (remote.h) */
 	struct str jwks_uri;                 /* where they are published instead; or "" */
 	struct envelope id_token, userinfo, introspection; /* ID tokens and introspection answers: RS256 unless registered otherwise */
+	struct envelope authorization;       /* authorization_signed_response_alg, JARM section 3: RS256, or what ID tokens are signed by */
+	struct str request_alg;              /* request_object_signing_alg; "" = any that the profile has */
+	struct strs request_uris;
+	bool require_signed;                 /* require_signed_request_object, RFC 9101 section 10.5 */
 	struct str subject_type;             /* "pairwise" or "public" */
 	struct str sector;                   /* host that pairwise subjects are made for */
 	struct str default_acr_values;       /* words; what it wishes for when the request names none */

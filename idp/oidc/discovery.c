@@ -82,8 +82,11 @@ static void requests(struct jw *w, const struct req *rq)
 	jw_strs(w, "display_values_supported", (struct strs){ &S("page"), 1 });
 	jw_strs(w, "ui_locales_supported", str_words(rq->a, S("vi en")));
 	jw_bool(w, "claims_parameter_supported", true);
-	jw_bool(w, "request_parameter_supported", false);
-	jw_bool(w, "request_uri_parameter_supported", false);
+	jw_bool(w, "request_parameter_supported", true);
+	jw_bool(w, "request_uri_parameter_supported", true);
+	jw_bool(w, "require_request_uri_registration", true);
+	jw_bool(w, "require_signed_request_object", false);
+	jw_strs(w, "request_object_signing_alg_values_supported", profiles_words(rq->a, COLUMN(request_algs)));
 	jw_bool(w, "require_pushed_authorization_requests", false);
 	jw_bool(w, "authorization_response_iss_parameter_supported", true);
 }
@@ -92,7 +95,7 @@ static void answers(struct jw *w, const struct req *rq)
 {
 	jw_strs(w, "subject_types_supported", str_words(rq->a, S("pairwise public")));
 	static const char *const SIGNED[] = { "id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported",
-	                                      "introspection_signing_alg_values_supported" };
+	                                      "introspection_signing_alg_values_supported", "authorization_signing_alg_values_supported" };
 	for (size_t i = 0; i < sizeof SIGNED / sizeof *SIGNED; i++)
 		jw_strs(w, SIGNED[i], profiles_words(rq->a, COLUMN(id_token_algs)));
 	jw_strs(w, "claim_types_supported", (struct strs){ &S("normal"), 1 });

@@ -26,7 +26,8 @@ static const char KNOWN[] = " issuer authorization_endpoint token_endpoint useri
 	" token_endpoint_auth_signing_alg_values_supported introspection_endpoint_auth_methods_supported introspection_endpoint_auth_signing_alg_values_supported"
 	" revocation_endpoint_auth_methods_supported revocation_endpoint_auth_signing_alg_values_supported tls_client_certificate_bound_access_tokens"
 	" subject_types_supported id_token_signing_alg_values_supported userinfo_signing_alg_values_supported introspection_signing_alg_values_supported claim_types_supported claims_supported"
-	" pushed_authorization_request_endpoint require_pushed_authorization_requests dpop_signing_alg_values_supported ";
+	" pushed_authorization_request_endpoint require_pushed_authorization_requests dpop_signing_alg_values_supported"
+	" require_request_uri_registration require_signed_request_object request_object_signing_alg_values_supported authorization_signing_alg_values_supported ";
 
 TEST(discovery_says_what_a_provider_must_and_nothing_of_its_own)
 {
@@ -51,7 +52,8 @@ TEST(discovery_says_what_a_provider_must_and_nothing_of_its_own)
 	assert_true(lists(o, "code_challenge_methods_supported", "S256"));
 	assert_false(lists(o, "code_challenge_methods_supported", "plain"));
 	assert_true(lists(o, "response_modes_supported", "form_post"));
-	assert_true(json_is_false(json_object_get(o, "request_uri_parameter_supported")));
+	assert_true(lists(o, "request_object_signing_alg_values_supported", "RS256"));
+	assert_false(lists(o, "request_object_signing_alg_values_supported", "none"));
 	assert_true(json_is_true(json_object_get(o, "authorization_response_iss_parameter_supported")));
 }
 

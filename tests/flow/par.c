@@ -1,4 +1,4 @@
-#include "town.h"
+#include "fapi.h"
 #include "code.h"
 
 /* Pushed authorization requests: RFC 9126. Names in ~ are modules of the FAPI 2.0 plans, without their prefix. */
@@ -10,19 +10,10 @@ static struct res *sends(struct browser *b, const char *headers, const char *cli
 
 static struct res *pushed(struct browser *b, const char *client, const char *more) { return sends(b, as(b->w, client).p, client, more); }
 
-static struct str uri_of(struct browser *b, struct res *rs)
-{
-	if (rs->status != 201)
-		fail_msg("not taken: %d %s", rs->status, rs->body.p);
-	return told(b->w, rs, "request_uri");
-}
-
 static struct str page_of(struct browser *b, const char *client, struct str uri, const char *more)
 {
 	return str_fmt(b->a, "/authorize?client_id=%s&request_uri=%s%s", client, enc(b->w, uri).p, more);
 }
-
-static struct res *come(struct browser *b, const char *client, struct str uri) { return visit(b, page_of(b, client, uri, "")); }
 
 static struct browser *known(void)
 {
@@ -35,9 +26,6 @@ static struct browser *known(void)
 	return b;
 }
 
-/* The page that says a request_uri is over. */
-#define is_over(b, rs) do { struct res *over_ = (rs); is_page(over_, 400); if (!strstr(over_->body.p, "Yêu cầu đã hết hiệu lực")) fail_msg("%.800s", over_->body.p); } while (0)
-
 /* ~happy-flow, ~par-without-duplicate-parameters */
 TEST(a_pushed_request_is_answered_as_if_it_had_come_by_the_browser)
 {
@@ -48,10 +36,10 @@ TEST(a_pushed_request_is_answered_as_if_it_had_come_by_the_browser)
 	assert_str(rs->type, "application/json");
 	assert_str(res_head(rs, "Cache-Control"), "no-store");
 	assert_int_equal(json_integer_value(json_object_get(json_of(b->w, rs), "expires_in")), 60);
-	struct str uri = uri_of(b, rs);
+	struct str uri = request_uri_of(b, rs);
 	assert_true(str_starts(uri, S("urn:ietf:params:oauth:request_uri:")));
 	assert_int_equal(uri.n, strlen("urn:ietf:params:oauth:request_uri:") + 43);
-	rs = sign_in(b, come(b, "portal", uri), t->an);
+	rs = sign_in(b, comes_with(b, "portal", uri), t->an);
 	is_at(b, rs, "/login/consent");
 	rs = follow(b, submit(b, rs, "/login/consent", "decision=allow"));
 	is_code(b, rs, "portal");
@@ -62,7 +50,7 @@ TEST(a_pushed_request_is_answered_as_if_it_had_come_by_the_browser)
 TEST(it_may_also_come_by_a_form)
 {
 	struct browser *b = known();
-	struct str uri = uri_of(b, pushed(b, "portal", ""));
+	struct str uri = request_uri_of(b, pushed(b, "portal", ""));
 	is_code(b, follow(b, go(b, "POST", S("/authorize"), str_fmt(b->a, "client_id=portal&request_uri=%s", enc(b->w, uri).p).p)), "portal");
 }
 
@@ -75,7 +63,7 @@ TEST(what_stands_beside_the_request_uri_counts_for_nothing)
 		"&response_mode=form_post", "&prompt=login", "&max_age=0", "&code_challenge=" CHALLENGE "&code_challenge_method=S256", "&claims=%7B", "&request=x.y.z",
 		"&login_hint=evil&acr_values=high&ui_locales=en&unheard=of" };
 	for (size_t i = 0; i < sizeof BESIDE / sizeof *BESIDE; i++) {
-		struct res *rs = visit(b, page_of(b, "portal", uri_of(b, pushed(b, "portal", "nonce=n-1")), BESIDE[i]));
+		struct res *rs = visit(b, page_of(b, "portal", request_uri_of(b, pushed(b, "portal", "nonce=n-1")), BESIDE[i]));
 		is_code(b, rs, "portal");
 		assert_int_equal(rs->status, 303);
 		assert_str(heard(b, rs, "state"), "s-1");
@@ -83,7 +71,7 @@ TEST(what_stands_beside_the_request_uri_counts_for_nothing)
 		assert_str(told(b->w, tokens, "scope"), "openid");
 		assert_str(json_text(claims_of(b->w, told(b->w, tokens, "id_token")), "nonce"), "n-1");
 	}
-	struct res *rs = visit(b, page_of(b, "portal", uri_of(b, pushed(b, "portal", "!state")), "&state=outer&nonce=outer"));
+	struct res *rs = visit(b, page_of(b, "portal", request_uri_of(b, pushed(b, "portal", "!state")), "&state=outer&nonce=outer"));
 	is_code(b, rs, "portal");
 	assert_int_equal(heard(b, rs, "state").n, 0);
 	assert_null(json_object_get(tokens_for(b, "portal", rs), "nonce"));
@@ -96,7 +84,7 @@ TEST(a_long_state_and_nonce_are_kept_whole)
 	char long_state[1001] = "", nonce[385] = "";
 	memset(long_state, 's', 1000);
 	memset(nonce, '~', 384);
-	struct res *rs = come(b, "portal", uri_of(b, pushed(b, "portal", str_fmt(b->a, "state=%s&nonce=%s", long_state, nonce).p)));
+	struct res *rs = comes_with(b, "portal", request_uri_of(b, pushed(b, "portal", str_fmt(b->a, "state=%s&nonce=%s", long_state, nonce).p)));
 	is_code(b, rs, "portal");
 	assert_str(heard(b, rs, "state"), long_state);
 	assert_str(json_text(tokens_for(b, "portal", rs), "nonce"), nonce);
@@ -109,14 +97,14 @@ TEST(its_page_may_be_loaded_again_until_the_application_is_answered_and_never_af
 {
 	struct town *t = town();
 	struct browser *b = browser(t->w);
-	struct str uri = uri_of(b, pushed(b, "portal", ""));
-	is_at(b, come(b, "portal", uri), "/login");
-	is_at(b, come(b, "portal", uri), "/login");
-	struct res *rs = sign_in(b, come(b, "portal", uri), t->an);
+	struct str uri = request_uri_of(b, pushed(b, "portal", ""));
+	is_at(b, comes_with(b, "portal", uri), "/login");
+	is_at(b, comes_with(b, "portal", uri), "/login");
+	struct res *rs = sign_in(b, comes_with(b, "portal", uri), t->an);
 	rs = follow(b, submit(b, rs, "/login/consent", "decision=allow"));
 	is_code(b, rs, "portal");
-	is_over(b, come(b, "portal", uri));
-	is_over(b, come(browser(t->w), "portal", uri));
+	is_over(b, comes_with(b, "portal", uri));
+	is_over(b, comes_with(browser(t->w), "portal", uri));
 	assert_int_equal(audits(t->w, "code.issued", "ok"), 1);
 }
 
@@ -124,8 +112,8 @@ TEST(of_two_sign_ins_that_began_with_it_one_is_answered)
 {
 	struct town *t = town();
 	struct browser *b = browser(t->w), *c = browser(t->w);
-	struct str uri = uri_of(b, pushed(b, "portal", ""));
-	struct res *one = sign_in(b, come(b, "portal", uri), t->an), *two = sign_in(c, come(c, "portal", uri), t->binh);
+	struct str uri = request_uri_of(b, pushed(b, "portal", ""));
+	struct res *one = sign_in(b, comes_with(b, "portal", uri), t->an), *two = sign_in(c, comes_with(c, "portal", uri), t->binh);
 	is_at(b, one, "/login/consent");
 	is_at(c, two, "/login/consent");
 	is_code(b, follow(b, submit(b, one, "/login/consent", "decision=allow")), "portal");
@@ -138,12 +126,12 @@ TEST(a_refusal_is_an_answer_too)
 {
 	struct town *t = town();
 	struct browser *b = browser(t->w);
-	struct str uri = uri_of(b, pushed(b, "portal", ""));
-	is_refused(b, follow(b, submit(b, come(b, "portal", uri), "/login/cancel", "")), "portal", "access_denied");
-	is_over(b, come(b, "portal", uri));
-	uri = uri_of(b, pushed(b, "portal", "prompt=none"));
+	struct str uri = request_uri_of(b, pushed(b, "portal", ""));
+	is_refused(b, follow(b, submit(b, comes_with(b, "portal", uri), "/login/cancel", "")), "portal", "access_denied");
+	is_over(b, comes_with(b, "portal", uri));
+	uri = request_uri_of(b, pushed(b, "portal", "prompt=none"));
 	is_refused(b, get(b, page_of(b, "portal", uri, "")), "portal", "login_required");
-	is_over(b, come(b, "portal", uri));
+	is_over(b, comes_with(b, "portal", uri));
 }
 
 /* ~par-attempt-to-use-expired-request_uri */
@@ -151,12 +139,12 @@ TEST(after_its_time_it_is_over_but_a_sign_in_that_began_within_goes_on)
 {
 	struct town *t = town();
 	struct browser *b = browser(t->w);
-	struct str uri = uri_of(b, pushed(b, "portal", "")), late = uri_of(b, pushed(b, "portal", ""));
+	struct str uri = request_uri_of(b, pushed(b, "portal", "")), late = request_uri_of(b, pushed(b, "portal", ""));
 	pass(t->w, 59);
-	struct res *rs = come(b, "portal", uri);
+	struct res *rs = comes_with(b, "portal", uri);
 	is_at(b, rs, "/login");
 	pass(t->w, 2);
-	is_over(b, come(browser(t->w), "portal", late));
+	is_over(b, comes_with(browser(t->w), "portal", late));
 	pass(t->w, 300);
 	rs = sign_in(b, rs, t->an);
 	is_code(b, follow(b, submit(b, rs, "/login/consent", "decision=allow")), "portal");
@@ -166,22 +154,22 @@ TEST(after_its_time_it_is_over_but_a_sign_in_that_began_within_goes_on)
 TEST(another_client_cannot_use_it_and_does_not_spoil_it)
 {
 	struct browser *b = known();
-	struct str uri = uri_of(b, pushed(b, "portal", ""));
-	is_over(b, come(b, "tax", uri));
-	is_page(come(b, "nobody", uri), 400);
+	struct str uri = request_uri_of(b, pushed(b, "portal", ""));
+	is_over(b, comes_with(b, "tax", uri));
+	is_page(comes_with(b, "nobody", uri), 400);
 	is_page(visit(b, str_fmt(b->a, "/authorize?request_uri=%s", enc(b->w, uri).p)), 400);
-	is_code(b, come(b, "portal", uri), "portal");
+	is_code(b, comes_with(b, "portal", uri), "portal");
 }
 
 TEST(a_request_uri_that_was_never_given_out_is_over)
 {
 	struct browser *b = known();
-	struct str uri = uri_of(b, pushed(b, "portal", ""));
+	struct str uri = request_uri_of(b, pushed(b, "portal", ""));
 	for (size_t n = strlen("urn:ietf:params:oauth:request_uri:"); n < uri.n; n++)
-		is_over(b, come(b, "portal", str_dup(b->a, uri.p, n)));
-	is_over(b, come(b, "portal", str_fmt(b->a, "%sA", uri.p)));
-	is_over(b, come(b, "portal", str_fmt(b->a, "%.*s!", (int)uri.n - 1, uri.p)));
-	is_code(b, come(b, "portal", uri), "portal");
+		is_over(b, comes_with(b, "portal", str_dup(b->a, uri.p, n)));
+	is_over(b, comes_with(b, "portal", str_fmt(b->a, "%sA", uri.p)));
+	is_over(b, comes_with(b, "portal", str_fmt(b->a, "%.*s!", (int)uri.n - 1, uri.p)));
+	is_code(b, comes_with(b, "portal", uri), "portal");
 }
 
 /* ---- who may push -------------------------------------------------------------------------------------------------------- */
@@ -199,13 +187,13 @@ TEST(every_way_of_client_authentication_works_here)
 {
 	struct browser *b = known();
 	struct str post = str_fmt(b->a, "client_secret=%s", enc(b->w, secret_of(b->w, "post")).p);
-	is_code(b, come(b, "portal", uri_of(b, pushed(b, "portal", "!client_id"))), "portal");
-	is_code(b, come(b, "post", uri_of(b, sends(b, "", "post", post.p))), "post");
-	is_code(b, come(b, "gate", uri_of(b, sends(b, str_fmt(b->a, "Client-Cert: :%s:\n", b->w->gate_cert.p).p, "gate", ""))), "gate");
-	is_code(b, come(b, "app", uri_of(b, sends(b, "", "app", "code_challenge=" CHALLENGE "&code_challenge_method=S256"))), "app");
+	is_code(b, comes_with(b, "portal", request_uri_of(b, pushed(b, "portal", "!client_id"))), "portal");
+	is_code(b, comes_with(b, "post", request_uri_of(b, sends(b, "", "post", post.p))), "post");
+	is_code(b, comes_with(b, "gate", request_uri_of(b, sends(b, str_fmt(b->a, "Client-Cert: :%s:\n", b->w->gate_cert.p).p, "gate", ""))), "gate");
+	is_code(b, comes_with(b, "app", request_uri_of(b, sends(b, "", "app", "code_challenge=" CHALLENGE "&code_challenge_method=S256"))), "app");
 	static const char *const AUDIENCES[] = { "https://id.example", "https://id.example/par", "https://id.example/token" };
 	for (size_t i = 0; i < 3; i++)
-		is_code(b, come(b, "bank", uri_of(b, bank_pushes(b, AUDIENCES[i]))), "bank");
+		is_code(b, comes_with(b, "bank", request_uri_of(b, bank_pushes(b, AUDIENCES[i]))), "bank");
 	is_fault(bank_pushes(b, "https://id.example/authorize"), INVALID_CLIENT);
 }
 
@@ -273,5 +261,5 @@ TEST(a_client_that_must_push_is_heard_no_other_way)
 	world_client(b->w, "strict", "client_secret_basic", ",\"require_pushed_authorization_requests\":true");
 	agrees(b->w, "strict", "openid");
 	is_refused(b, authorize(b, "strict", ""), "strict", "invalid_request");
-	is_code(b, come(b, "strict", uri_of(b, pushed(b, "strict", ""))), "strict");
+	is_code(b, comes_with(b, "strict", request_uri_of(b, pushed(b, "strict", ""))), "strict");
 }
