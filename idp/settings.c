@@ -34,6 +34,7 @@ static const struct setting SECRETS[] = {
 static const struct setting TOKENS[] = {
 	{ "request_lives", CONF_SECONDS, AT(request_lives), "60s", 10, 600, NULL },
 	{ "code_lives",    CONF_SECONDS, AT(code_lives),    "60s", 1, 60, NULL },
+	{ "device_lives",  CONF_SECONDS, AT(device_lives),  "10m", MINUTE, 30 * MINUTE, NULL },
 	{ "access_lives",  CONF_SECONDS, AT(access_lives),  "5m",  30, HOUR, NULL },
 	{ "id_lives",      CONF_SECONDS, AT(id_lives),      "5m",  30, HOUR, NULL },
 	{ "refresh_lives", CONF_SECONDS, AT(refresh_lives), "30d", MINUTE, 366 * DAY, NULL },
@@ -60,6 +61,8 @@ static const struct setting LOGIN[] = {
 	{ "sim_per_client",       CONF_COUNT,   AT(sim_per_client),       "5000", 1, 10000000, NULL },
 	{ "sim_per_address",      CONF_COUNT,   AT(sim_per_address),      "30",   1, 1000000, NULL },
 	{ "attempts_per_address", CONF_COUNT,   AT(attempts_per_address), "300",  1, 10000000, NULL },
+	{ "device_tries",         CONF_COUNT,   AT(device_tries),         "10000", 1, 10000000, NULL },
+	{ "device_tries_per_address", CONF_COUNT, AT(device_tries_per_address), "60", 1, 1000000, NULL },
 	{ "token_helper",         CONF_STR,     AT(token_helper_url),     "http://127.0.0.1:28990", 0, 0, NULL },
 	{ 0 },
 };

@@ -18,11 +18,12 @@ struct settings {
 	struct str userinfo_acr;             /* RFC 9470: how surely the person must have signed in for /userinfo, or "" */
 	int64_t userinfo_max_age;            /* and how recently; 0: whenever */
 	bool dpop_nonce;                     /* every DPoP proof must carry a nonce of ours; else where the client or its profile says so */
+	int64_t device_lives;
 	/* [sessions] */
 	int64_t session_lives, interaction_lives;
 	/* [login] */
 	struct strs methods;                 /* "sim" "token" "tls" */
-	int64_t sim_timeout, sim_per_person, sim_per_number, sim_per_client, sim_per_address, attempts_per_address;
+	int64_t sim_timeout, sim_per_person, sim_per_number, sim_per_client, sim_per_address, attempts_per_address, device_tries, device_tries_per_address;
 	struct str token_helper_url;         /* http://127.0.0.1:28990 */
 	/* [certificates] */
 	int64_t status_timeout, status_age, crl_age;

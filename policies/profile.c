@@ -1,13 +1,14 @@
 #include "profile.h"
 
 #define TOKEN_EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"
+#define DEVICE "urn:ietf:params:oauth:grant-type:device_code"
 
 const struct profile PROFILES[] = {
 	{
 		/* OpenID Connect Core 1.0 with RFC 9700: what an ordinary web application speaks */
 		.name = S("oidc-basic-2026"),
 		.auth_methods = S("client_secret_basic client_secret_post private_key_jwt tls_client_auth self_signed_tls_client_auth none"),
-		.grant_types = S("authorization_code refresh_token client_credentials " TOKEN_EXCHANGE),
+		.grant_types = S("authorization_code refresh_token client_credentials " TOKEN_EXCHANGE " " DEVICE),
 		.response_types = S("code"),
 		.response_modes = S("query form_post jwt query.jwt form_post.jwt"),
 		.id_token_algs = S("RS256 PS256 ES256 EdDSA"),
@@ -23,7 +24,7 @@ const struct profile PROFILES[] = {
 		/* OAuth 2.1 for public and native applications: PKCE from everyone */
 		.name = S("oauth-2.1-2026"),
 		.auth_methods = S("client_secret_basic private_key_jwt tls_client_auth self_signed_tls_client_auth none"),
-		.grant_types = S("authorization_code refresh_token client_credentials " TOKEN_EXCHANGE),
+		.grant_types = S("authorization_code refresh_token client_credentials " TOKEN_EXCHANGE " " DEVICE),
 		.response_types = S("code"),
 		.response_modes = S("query form_post jwt query.jwt form_post.jwt"),
 		.id_token_algs = S("RS256 PS256 ES256 EdDSA"),

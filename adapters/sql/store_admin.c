@@ -81,6 +81,7 @@ static const struct sweep SWEEPS[] = {
 	{ GRANTS_OF("g.id IN " OLDEST("grant_id", "code")), SWEEP("code", "hash") },
 	{ GRANTS_OF("g.id IN " OLDEST("grant_id", "refresh")), SWEEP("refresh", "hash") },
 	{ GRANTS_OF("g.sid IN " OLDEST("sid", "session")), SWEEP("session", "id_hash") },
+	{ NULL, SWEEP("decoupled", "hash") },       /* what was granted has a session of its own */
 	{ NULL, SWEEP("revoked_token", "jti") },
 	{ NULL, "DELETE FROM logout_delivery WHERE (sid, client_id) IN " OLDEST("sid, client_id", "logout_delivery") " RETURNING 1" },
 	{ NULL, "DELETE FROM once WHERE (kind, id) IN " OLDEST("kind, id", "once") " RETURNING 1" },

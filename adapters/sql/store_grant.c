@@ -15,30 +15,18 @@ static const struct col CODE[] = {
 };
 static const struct cols code_cols = COLS(code_row, CODE);
 
-#define REFRESH_COLS(t) t "hash, " t "grant_id, " t "scope, " t "confirm, " t "parent, " t "generation, " t "created_at, " t "expires_at, " t "used_at"
 static const struct col REFRESH[] = {
 	COL_S(refresh_row, hash), COL_S(refresh_row, grant_id), COL_S(refresh_row, scope), COL_S(refresh_row, confirm), COL_S(refresh_row, parent),
 	COL_I(refresh_row, generation), COL_I(refresh_row, created_at), COL_I(refresh_row, expires_at), COL_I(refresh_row, used_at),
 };
 static const struct cols refresh_cols = COLS(refresh_row, REFRESH);
 
-/* A grant g is worth something: it is not revoked, its client and its person (if any) are there and not disabled, and its
- * session, where it must have one, goes on. */
-#define SESSION_GOES_ON(now) "EXISTS (SELECT 1 FROM session n WHERE n.sid = g.sid AND n.ended_at = 0 AND n.expires_at > " now ")"
-#define GRANT_GOOD \
-	"g.revoked_at = 0 AND EXISTS (SELECT 1 FROM client c WHERE c.id = g.client_id AND c.disabled_at = 0)" \
-	" AND (g.person_id = '' OR EXISTS (SELECT 1 FROM person p WHERE p.id = g.person_id AND p.disabled_at = 0))"
-#define GRANT_LIVE(now) GRANT_GOOD " AND (g.sid = '' OR g.offline = 1 OR " SESSION_GOES_ON(now) ")"
-
 /* ---- codes ---------------------------------------------------------------------------------------------------------------- */
 
 err store_code_put(struct store *s, struct arena *a, const struct code_row *c, const struct grant_row *g, const struct audit *ev)
 {
 	struct stmt st[] = {
-		SQL("INSERT INTO grants (" GRANT_COLS("") ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
-			txt(g->id), txt(g->client_id), txt(g->person_id), txt(g->sid), txt(g->sub), txt(g->scope), txt(g->acr), txt(g->amr), txt(g->nonce),
-			txt(g->claims), num(g->auth_time), num(g->created_at), num(g->revoked_at), num(g->offline), num(g->auth_time_asked),
-			txt(g->resources), txt(g->details), txt(g->act)),
+		SQL("INSERT INTO grants (" GRANT_COLS("") ") VALUES (" GRANT_PARAMS ")", GRANT_VALS(g)),
 		SQL("INSERT INTO code (" CODE_COLS("") ", redeemed_by) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '')",
 			txt(c->hash), txt(g->id), txt(c->redirect_uri), txt(c->challenge), txt(c->confirm), num(c->created_at), num(c->expires_at)),
 		AUDIT(ev),
@@ -66,8 +54,6 @@ err store_code_look(struct store *s, struct arena *a, struct str hash, struct co
 #define FIRST_REFRESH \
 	"INSERT INTO refresh (" REFRESH_COLS("") ", used_by) SELECT $1, k.grant_id, $2, $3, '', $4, $5, $6, 0, ''" \
 	" FROM code k WHERE k.hash = $7 AND k.redeemed_by = $8"
-
-#define REFRESH_VALS(r) txt((r)->hash), txt((r)->scope), txt((r)->confirm), num((r)->generation), num((r)->created_at), num((r)->expires_at)
 
 static enum redeem why_not(const struct code_row *c, epoch now)
 {

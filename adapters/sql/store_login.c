@@ -1,6 +1,5 @@
 #include "ended.h"
 
-#define SESSION_COLS "id_hash, sid, person_id, acr, amr, method, cert_id, auth_time, created_at, expires_at, ended_at"
 static const struct col SESSION[] = {
 	COL_S(session_row, id_hash), COL_S(session_row, sid), COL_S(session_row, person_id), COL_S(session_row, acr), COL_S(session_row, amr),
 	COL_S(session_row, method), COL_S(session_row, cert_id), COL_I(session_row, auth_time), COL_I(session_row, created_at),

@@ -2,6 +2,7 @@
 #include "assurance.h"
 #include "audit_of.h"
 #include "authorize.h"
+#include "decoupled.h"
 #include "oidc.h"
 #include "pages.h"
 #include "session.h"
@@ -182,6 +183,8 @@ static err ep_consent(struct req *rq, struct res *rs)
 	TRY(interaction_page(rq, rs, i, "/login/consent", &data));
 	json_object_set_new(data, "person", json_stringn(p->name.p, p->name.n));
 	json_object_set_new(data, "scopes", scopes_to_show(rq, scope));
+	if (i->user_code.n)
+		json_object_set_new(data, "user_code", json_string(user_code_shown(rq->a, i->user_code).p));
 	return page(rq, rs, 200, &TPL_consent, data);
 }
 

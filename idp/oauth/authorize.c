@@ -2,6 +2,7 @@
 #include "assurance.h"
 #include "audit_of.h"
 #include "log.h"
+#include "login.h"
 #include "oauth.h"
 #include "oidc.h"
 #include "pages.h"
@@ -69,6 +70,8 @@ err answer_refusal(struct req *rq, struct res *rs, const struct interaction *i, 
 		return OK;
 	}
 	TRY(pushed_spend(rq, i));
+	if (i->user_code.n)
+		return device_denied(rq, rs, i);
 	struct audit ev = audit_of(rq, "authorization.refused");
 	ev.client_id = i->client_id;
 	ev.outcome = str_of(kind->code);
@@ -115,12 +118,13 @@ static bool login_needed(struct req *rq, const struct interaction *i, const stru
 static err consent_needed(struct req *rq, const struct interaction *i, const struct client *c, const struct session_row *s, bool *needed)
 {
 	*needed = false;
-	if (str_eq(i->consented, s->sid) || (c->trusted && !asked(i, S("consent"))))
+	if (str_eq(i->consented, s->sid) || (c->trusted && !asked(i, S("consent")) && !i->user_code.n))
 		return OK;
 	struct str given;
 	TRY(store_consent(rq->house->store, rq->a, s->person_id, c->id, &given));
 	struct strs scopes = str_words(rq->a, claims_scope(rq->a, &(struct claims_ask){ c, i->scope, i->claims }));
-	*needed = asked(i, S("consent"));
+	/* RFC 8628 section 5.4: nobody is to sign in a device that they do not have before them, however often they allowed it before */
+	*needed = asked(i, S("consent")) || i->user_code.n;
 	for (size_t n = 0; n < scopes.n; n++)
 		*needed |= !word_in(given, scopes.v[n]);
 	return OK;
@@ -186,7 +190,7 @@ static err decide(struct req *rq, struct res *rs, struct interaction *i, const s
 	if (kept)
 		TRY(interaction_take(rq, &i));   /* one answer for each request, however often the page is sent */
 	TRY(pushed_spend(rq, i));
-	return give_code(rq, rs, i, c, s);
+	return i->user_code.n ? device_granted(rq, rs, i, c, s) : give_code(rq, rs, i, c, s);
 }
 
 /* ---- the endpoint ----------------------------------------------------------------------------------------------------- */

@@ -101,19 +101,10 @@ static err check_response_mode(struct ask *k)
 	return OK;
 }
 
-/* RFC 6749 section 3.3; OpenID Connect Core section 3.1.2.1: "Scope values used that are not understood by an implementation SHOULD be
- * ignored". What this client is not registered for is not granted either. */
+/* RFC 6749 section 3.3 */
 static err check_scope(struct ask *k)
 {
-	struct arena *a = k->rq->a;
-	struct strs asked = str_words(a, given(k, "scope")), granted = { .v = make_n(a, struct str, asked.n + 1) };
-	for (size_t n = 0; n < asked.n; n++)
-		if (scope_known(asked.v[n]) && word_in(k->client->scope, asked.v[n]) && !strs_has(granted, asked.v[n]))
-			granted.v[granted.n++] = asked.v[n];
-	if (!granted.n)
-		return refuse(k, &INVALID_SCOPE, "nothing grantable in scope", given(k, "scope"));
-	k->i->scope = strs_join(a, granted, S(" "));
-	return OK;
+	return scope_grantable(k->rq->a, k->client, given(k, "scope"), &k->i->scope);
 }
 
 /* RFC 7636 section 4.3; RFC 9700 section 2.1.1: S256 only */

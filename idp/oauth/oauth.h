@@ -25,6 +25,10 @@ err dpop_at_request(struct req *rq, const struct client *c, struct str dpop_jkt,
 bool confirm_is_jkt(struct str confirm);
 void confirm_write(struct jw *w, struct str confirm); /* {"cnf":{…}}, or nothing */
 
+/* What of the asked scope this client may be granted: RFC 6749 section 3.3; OpenID Connect Core section 3.1.2.1: "Scope values used that are
+ * not understood by an implementation SHOULD be ignored". INVALID_SCOPE when nothing is left. */
+err scope_grantable(struct arena *a, const struct client *client, struct str asked, struct str *granted);
+
 /* ---- codes ---- */
 /* Makes the grant's id and a code for it, and stores both with the audit event: when it returns OK the code may leave. asked: what must
  * come again with the code: redirect_uri, challenge, confirm. */
@@ -57,10 +61,11 @@ err tokens_bind(struct req *rq, const struct client *client, struct str *confirm
 
 typedef err grant_type(struct req *rq, struct res *rs, const struct client *client);
 grant_type grant_code, grant_refresh, grant_client, grant_exchange;
+grant_type grant_device;
 const struct str *grant_type_names(void);             /* of the table that the token endpoint reads; ends with an empty one */
 
 /* Ends everything that came of a grant, because one of its secrets came twice; the error that the caller then returns. */
 err grant_betrayed(struct req *rq, const struct grant_row *grant, const char *what);
 
-handler ep_token, ep_introspect, ep_revoke;
+handler ep_token, ep_introspect, ep_revoke, ep_device_authorization;
 extern const struct route OAUTH_ROUTES[];

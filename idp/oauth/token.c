@@ -6,9 +6,17 @@
 
 /* ---- the table of grant types ---- */
 
-static const struct str NAMES[] = { S("authorization_code"), S("refresh_token"), S("client_credentials"),
-	S("urn:ietf:params:oauth:grant-type:token-exchange"), { 0 } };
-static grant_type *const GIVE[] = { grant_code, grant_refresh, grant_client, grant_exchange };
+static const struct str NAMES[] = {
+	S("authorization_code"), S("refresh_token"), S("client_credentials"),
+	S("urn:ietf:params:oauth:grant-type:token-exchange"),
+	S("urn:ietf:params:oauth:grant-type:device_code"),
+	{ 0 },
+};
+static grant_type *const GIVE[] = {
+	grant_code, grant_refresh, grant_client,
+	grant_exchange,
+	grant_device,
+};
 
 const struct str *grant_type_names(void) { return NAMES; }
 
@@ -37,6 +45,18 @@ err tokens_bind(struct req *rq, const struct client *c, struct str *confirm)
 		return OK;
 	*confirm = confirm_of(rq);
 	return confirm->n ? OK : fault(rq->a, &INVALID_REQUEST, "%s has bound tokens and came without a certificate or proof", c->id.p);
+}
+
+err scope_grantable(struct arena *a, const struct client *c, struct str scope, struct str *out)
+{
+	struct strs asked = str_words(a, scope), granted = { .v = make_n(a, struct str, asked.n + 1) };
+	for (size_t n = 0; n < asked.n; n++)
+		if (scope_known(asked.v[n]) && word_in(c->scope, asked.v[n]) && !strs_has(granted, asked.v[n]))
+			granted.v[granted.n++] = asked.v[n];
+	if (!granted.n)
+		return fault(a, &INVALID_SCOPE, "nothing grantable to %s in scope '%.80s'", c->id.p, scope.p);
+	*out = strs_join(a, granted, S(" "));
+	return OK;
 }
 
 err tokens_mint(struct req *rq, struct tokens *t)
@@ -127,5 +147,6 @@ const struct route OAUTH_ROUTES[] = {
 	{ "POST", "/token",      ep_token,      FAULTS_JSON, CORS_CLIENTS },
 	{ "POST", "/introspect", ep_introspect, FAULTS_JSON, 0 },
 	{ "POST", "/revoke",     ep_revoke,     FAULTS_JSON, CORS_CLIENTS },
+	{ "POST", "/device_authorization", ep_device_authorization, FAULTS_JSON, CORS_CLIENTS },
 	{ 0 },
 };

@@ -25,6 +25,7 @@ static const struct { const char *name, *path; bool aliased; } ENDPOINTS[] = {
 	{ "jwks_uri",                               "/.well-known/jwks.json",  false },
 	{ "introspection_endpoint",                 "/introspect",             true  },
 	{ "revocation_endpoint",                    "/revoke",                 true  },
+	{ "device_authorization_endpoint",          "/device_authorization",   true  },
 	{ "end_session_endpoint",                   "/logout",                 false },
 };
 enum { ENDPOINTS_N = sizeof ENDPOINTS / sizeof *ENDPOINTS };

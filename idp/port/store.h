@@ -176,6 +176,31 @@ enum redeem { CODE_UNKNOWN, CODE_EXPIRED, CODE_REPLAYED, CODE_REVOKED, CODE_REDE
 err store_code_redeem(struct store *, struct arena *a, struct str hash, struct str by, epoch now, const struct refresh_row *first,
                       const struct audit *, enum redeem *outcome);
 
+/* ---- what is asked for on one device and decided on another ---------------------------------------------------------------- */
+
+/* RFC 8628 (kind "device") and CIBA (kind "ciba"); one of a kind is never found as the other. hash: of the device_code or auth_req_id.
+ * handle: what the deciding side finds it by. sealed: what only we may read of it, or "". refusal: why it was refused, one word. */
+struct decoupled_row {
+	struct str hash, kind, handle, client_id, scope, acr_values, sealed, refusal, grant_id;
+	epoch created_at, expires_at, decided_at, redeemed_at;
+};
+
+err store_decoupled_put(struct store *, struct arena *a, const struct decoupled_row *, const struct audit *);   /* CONFLICT: the handle is taken */
+/* grant NULL until it is granted; also when it was refused. */
+err store_decoupled_look(struct store *, struct arena *a, struct str kind, struct str hash, struct decoupled_row **row, struct grant_row **grant);
+err store_decoupled_find(struct store *, struct arena *a, struct str kind, struct str handle, struct decoupled_row **row);
+
+/* Refused when there is no grant. session: one that begins with it, for a device that shares no browser with the person; or NULL. */
+struct decision { struct str refusal; const struct grant_row *grant; const struct session_row *session; };
+/* Of any number of callers at once one decides, while it is open and in its time; only then are grant, session and audit event written. */
+err store_decoupled_decide(struct store *, struct arena *a, struct str kind, struct str handle, epoch now, const struct decision *,
+                           const struct audit *, bool *decided);
+/* As store_code_redeem. CODE_REVOKED also when it is not granted. */
+err store_decoupled_redeem(struct store *, struct arena *a, struct str kind, struct str hash, struct str by, epoch now,
+                           const struct refresh_row *first, const struct audit *, enum redeem *outcome);
+
+/* ---- refresh tokens -------------------------------------------------------------------------------------------------- */
+
 err store_refresh_look(struct store *, struct arena *a, struct str hash, struct refresh_row **refresh, struct grant_row **grant);
 
 enum rotate { REFRESH_UNKNOWN, REFRESH_EXPIRED, REFRESH_REVOKED, REFRESH_REPLAYED, REFRESH_AGAIN, REFRESH_ROTATED };

@@ -50,7 +50,16 @@ extern const struct template TPL_token;
 /* again      address to try once more (GET); other, cancel as everywhere */
 extern const struct template TPL_tls_missing;
 
+/* user_code  what was typed, to be kept
+ * user_code_error                       words field_KEY: "empty", "user_code", "other"
+ * The form answers user_code. */
+extern const struct template TPL_device;
+
+/* state: granted denied gone            the device's own screen goes on from here */
+extern const struct template TPL_device_end;
+
 /* person     the name as certified
+ * user_code  "BCDF-GHJK" of the device that waits; absent when no device does
  * scopes [{id, text, values ["…"]}]     text: as the application registered it; without it the words scope_ID, or scope_other
  * The form answers decision=allow|deny. */
 extern const struct template TPL_consent;

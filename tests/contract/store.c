@@ -19,7 +19,8 @@ struct w { struct arena *a; struct store *s; struct str where; };
 static const char DROP_ALL[] = "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public";
 static const char EMPTY_ALL[] =
 	"DELETE FROM client; DELETE FROM person; DELETE FROM trust; DELETE FROM certificate; DELETE FROM binding; DELETE FROM session; DELETE FROM consent;"
-	" DELETE FROM grants; DELETE FROM code; DELETE FROM refresh; DELETE FROM revoked_token; DELETE FROM once; DELETE FROM signing_key; DELETE FROM audit; DELETE FROM logout_delivery";
+	" DELETE FROM grants; DELETE FROM code; DELETE FROM refresh; DELETE FROM revoked_token; DELETE FROM once; DELETE FROM signing_key; DELETE FROM audit; DELETE FROM logout_delivery;"
+	" DELETE FROM decoupled";
 
 static void pg_say(const char *conninfo, const char *what)
 {
@@ -1650,6 +1651,147 @@ EVERYWHERE(more_than_one_step_of_expired_things_goes_in_one_call)
 	assert_int_equal(removed, 1001);
 }
 
+/* ---- what is asked for on one device and decided on another ----------------------------------------------------------------------------- */
+
+static struct decoupled_row a_request(struct arena *a, const char *name)
+{
+	return (struct decoupled_row){ .hash = str_fmt(a, "request-%s", name), .kind = S("device"), .handle = str_fmt(a, "handle-%s", name), .client_id = S("app"),
+		.scope = S("openid profile"), .acr_values = S("high"), .sealed = S("sealed"), .created_at = NOW, .expires_at = NOW + 600 };
+}
+
+static void put_request(struct w *w, const char *name)
+{
+	struct decoupled_row d = a_request(w->a, name);
+	struct audit ev = event(w->a, "device.asked");
+	fine(store_decoupled_put(w->s, w->a, &d, &ev));
+}
+
+static err decide_by(struct store *s, struct arena *a, const char *name, const char *grant, epoch now, bool *decided)
+{
+	struct grant_row g = a_grant(a, grant, "p1", "own");
+	struct session_row n = a_session(a, "own");
+	struct audit ev = event(a, "device.decided");
+	g.sid = n.sid = str_fmt(a, "sid-%s", grant), n.id_hash = str_fmt(a, "hash-%s", grant), n.person_id = S("p1");
+	return store_decoupled_decide(s, a, S("device"), str_fmt(a, "handle-%s", name), now, &(struct decision){ S(""), &g, &n }, &ev, decided);
+}
+
+static bool decide(struct w *w, const char *name, epoch now)
+{
+	bool decided;
+	fine(decide_by(w->s, w->a, name, str_fmt(w->a, "of-%s", name).p, now, &decided));
+	return decided;
+}
+
+static enum redeem fetch(struct w *w, const char *name, epoch now, const struct refresh_row *first)
+{
+	struct audit ev = event(w->a, "token.issued");
+	enum redeem outcome;
+	fine(store_decoupled_redeem(w->s, w->a, S("device"), str_fmt(w->a, "request-%s", name), rand_id(w->a, clock_ms()), now, first, &ev, &outcome));
+	return outcome;
+}
+
+EVERYWHERE(what_is_asked_for_is_found_by_either_side_and_only_as_its_kind)
+{
+	struct decoupled_row *d, twin = a_request(w->a, "1");
+	struct grant_row *g;
+	struct audit ev = event(w->a, "device.asked");
+	put_request(w, "1");
+	fine(store_decoupled_look(w->s, w->a, S("device"), S("request-1"), &d, &g));
+	assert_null(g);
+	assert_str(d->handle, "handle-1");
+	assert_str(d->client_id, "app");
+	assert_str(d->scope, "openid profile");
+	assert_str(d->acr_values, "high");
+	assert_str(d->sealed, "sealed");
+	assert_int_equal(d->expires_at, NOW + 600);
+	assert_int_equal(d->decided_at + d->redeemed_at, 0);
+	fine(store_decoupled_find(w->s, w->a, S("device"), S("handle-1"), &d));
+	assert_str(d->hash, "request-1");
+	fine(store_decoupled_look(w->s, w->a, S("ciba"), S("request-1"), &d, &g));
+	assert_null(d);
+	fine(store_decoupled_find(w->s, w->a, S("ciba"), S("handle-1"), &d));
+	assert_null(d);
+	fine(store_decoupled_find(w->s, w->a, S("device"), S("request-1"), &d));
+	assert_null(d);
+	/* the handle is one's own */
+	twin.hash = S("request-2");
+	assert_ptr_equal(store_decoupled_put(w->s, w->a, &twin, &ev).kind, &CONFLICT);
+	assert_int_equal(events(w, "device.asked"), 1);
+}
+
+EVERYWHERE(what_is_granted_is_redeemed_once_and_has_a_session_of_its_own)
+{
+	struct refresh_row first = a_refresh(w->a, "d", "of-1", ""), *r;
+	struct decoupled_row *d;
+	struct session_row *n;
+	struct grant_row *g;
+	scene(w);
+	put_request(w, "1");
+	assert_int_equal(fetch(w, "1", NOW + 1, NULL), CODE_REVOKED);     /* nobody has decided */
+	assert_true(decide(w, "1", NOW + 2));
+	assert_false(decide(w, "1", NOW + 3));
+	assert_int_equal(events(w, "device.decided"), 1);
+	fine(store_decoupled_look(w->s, w->a, S("device"), S("request-1"), &d, &g));
+	assert_int_equal(d->decided_at, NOW + 2);
+	assert_str(g->id, "grant-of-1");
+	assert_str(g->scope, "openid profile");
+	fine(store_session_by_sid(w->s, w->a, g->sid, &n));
+	assert_str(n->person_id, "p1");
+	assert_int_equal(n->ended_at, 0);
+	assert_int_equal(fetch(w, "1", NOW + 4, &first), CODE_REDEEMED);
+	assert_int_equal(fetch(w, "1", NOW + 5, &first), CODE_REPLAYED);
+	fine(store_refresh_look(w->s, w->a, S("refresh-d"), &r, &g));
+	assert_str(g->id, "grant-of-1");
+	assert_int_equal(events(w, "token.issued"), 1);
+	assert_int_equal(fetch(w, "2", NOW + 5, NULL), CODE_UNKNOWN);
+}
+
+EVERYWHERE(what_is_refused_gives_nothing_and_stays_so)
+{
+	struct audit ev = event(w->a, "device.decided");
+	struct decoupled_row *d;
+	struct grant_row *g;
+	bool decided;
+	scene(w);
+	put_request(w, "1");
+	fine(store_decoupled_decide(w->s, w->a, S("ciba"), S("handle-1"), NOW + 1, &(struct decision){ .refusal = S("no") }, &ev, &decided));
+	assert_false(decided);
+	fine(store_decoupled_decide(w->s, w->a, S("device"), S("handle-1"), NOW + 1, &(struct decision){ .refusal = S("no") }, &ev, &decided));
+	assert_true(decided);
+	assert_false(decide(w, "1", NOW + 2));
+	fine(store_decoupled_look(w->s, w->a, S("device"), S("request-1"), &d, &g));
+	assert_null(g);
+	assert_str(d->refusal, "no");
+	assert_int_equal(fetch(w, "1", NOW + 3, NULL), CODE_REVOKED);
+}
+
+EVERYWHERE(what_was_asked_for_has_its_time)
+{
+	int64_t removed;
+	scene(w);
+	put_request(w, "1");
+	assert_false(decide(w, "1", NOW + 600));
+	assert_true(decide(w, "1", NOW + 599));
+	assert_int_equal(fetch(w, "1", NOW + 600, NULL), CODE_EXPIRED);
+	fine(store_expire(w->s, w->a, NOW + 600 + 86399, &removed));
+	assert_int_equal(fetch(w, "1", NOW + 600, NULL), CODE_EXPIRED);
+	fine(store_expire(w->s, w->a, NOW + 600 + 86400, &removed));
+	assert_int_equal(fetch(w, "1", NOW + 600, NULL), CODE_UNKNOWN);
+}
+
+static void granted_and_then(struct w *w, void (*with)(struct w *))
+{
+	scene(w);
+	put_request(w, "1");
+	assert_true(decide(w, "1", NOW + 1));
+	with(w);
+	assert_int_equal(fetch(w, "1", NOW + 2, NULL), CODE_REVOKED);
+	assert_int_equal(events(w, "token.issued"), 0);
+}
+
+EVERYWHERE(what_was_granted_ends_with_its_client) { granted_and_then(w, disable_client); }
+EVERYWHERE(what_was_granted_ends_with_its_person) { granted_and_then(w, disable_person); }
+
 /* ---- races: eight threads over two openings of one store; exactly one wins, two hundred times ------------------------------------------ */
 
 enum { RACERS = 8, ROUNDS = 200, BROKEN = -1000 };
@@ -1728,6 +1870,62 @@ EVERYWHERE(of_eight_who_redeem_a_code_one_does)
 	size_t tokens = 0;
 	race(w, code_ready, code_race, NULL);
 	assert_int_equal(events(w, "code.redeem"), ROUNDS);
+	for (int i = 0; i < ROUNDS * RACERS; i++) {
+		fine(store_refresh_look(w->s, w->a, str_fmt(w->a, "refresh-%d-%d", i / RACERS, i % RACERS), &r, &g));
+		tokens += r != NULL;
+	}
+	assert_int_equal(tokens, ROUNDS);
+}
+
+static void request_ready(struct w *w, int round)
+{
+	if (round == 0)
+		scene(w);
+	put_request(w, nth(w->a, round));
+}
+
+static int decide_race(struct store *s, struct arena *a, int round, int racer)
+{
+	bool decided = false;
+	err e = decide_by(s, a, nth(a, round), str_fmt(a, "%d-%d", round, racer).p, NOW + 1, &decided);
+	return race_outcome(e, decided);
+}
+
+EVERYWHERE(of_eight_who_decide_one_does)
+{
+	struct session_row *n;
+	size_t sessions = 0;
+	race(w, request_ready, decide_race, NULL);
+	assert_int_equal(events(w, "device.decided"), ROUNDS);
+	for (int i = 0; i < ROUNDS * RACERS; i++) {
+		fine(store_session_by_sid(w->s, w->a, str_fmt(w->a, "sid-%d-%d", i / RACERS, i % RACERS), &n));
+		sessions += n != NULL;
+	}
+	assert_int_equal(sessions, ROUNDS);
+}
+
+static void granted_ready(struct w *w, int round)
+{
+	request_ready(w, round);
+	assert_true(decide(w, nth(w->a, round), NOW + 1));
+}
+
+static int fetch_race(struct store *s, struct arena *a, int round, int racer)
+{
+	struct refresh_row first = a_refresh(a, str_fmt(a, "%d-%d", round, racer).p, nth(a, round), "");
+	struct audit ev = event(a, "token.issued");
+	enum redeem outcome;
+	err e = store_decoupled_redeem(s, a, S("device"), str_fmt(a, "request-%d", round), rand_id(a, clock_ms()), NOW + 2, &first, &ev, &outcome);
+	return race_outcome(e, outcome == CODE_REDEEMED) + (!e.kind && outcome != CODE_REDEEMED && outcome != CODE_REPLAYED ? BROKEN : 0);
+}
+
+EVERYWHERE(of_eight_who_fetch_what_was_granted_one_does)
+{
+	struct refresh_row *r;
+	struct grant_row *g;
+	size_t tokens = 0;
+	race(w, granted_ready, fetch_race, NULL);
+	assert_int_equal(events(w, "token.issued"), ROUNDS);
 	for (int i = 0; i < ROUNDS * RACERS; i++) {
 		fine(store_refresh_look(w->s, w->a, str_fmt(w->a, "refresh-%d-%d", i / RACERS, i % RACERS), &r, &g));
 		tokens += r != NULL;
@@ -1926,7 +2124,7 @@ static void both_end_well(struct str where)
 		assert_true(u[i].fine);
 		applied += u[i].applied;
 	}
-	assert_int_equal(applied, 16);
+	assert_int_equal(applied, 17);
 }
 
 TEST(four_who_bring_an_empty_postgres_up_at_once_all_end_well)

@@ -198,6 +198,8 @@ void one_more(struct world *w, const char *name, const char *more)
 }
 
 void world_client(struct world *w, const char *name, const char *method, const char *more) { add_client(w, name, method, more); }
+#define BY_DEVICE ",\"grant_types\":[\"authorization_code\",\"refresh_token\",\"urn:ietf:params:oauth:grant-type:device_code\"]" \
+	",\"scope\":\"openid profile offline_access\""
 
 static void add_clients(struct world *w)
 {
@@ -210,11 +212,16 @@ static void add_clients(struct world *w)
 	add_client(w, "app", "none", USUAL);
 	add_client(w, "vault", "client_secret_basic", ",\"scope\":\"openid profile vn_number\"");
 	add_client(w, "api", "client_secret_basic", ",\"grant_types\":[\"client_credentials\"],\"scope\":\"docs:read\"");
+	add_client(w, "box", "client_secret_basic", BY_DEVICE);
+	add_client(w, "tv", "none", BY_DEVICE);
+	add_client(w, "kiosk", "client_secret_basic", BY_DEVICE ",\"trusted\":true");
 	fine(signer_local_new(a, S("ES256"), S("bank-1"), &w->bank_key));
 	add_client(w, "bank", "private_key_jwt", str_fmt(a, USUAL ",\"jwks\":{\"keys\":[%s]}", signer_public_jwk(w->bank_key).p).p);
 	w->gate_cert = self_signed(a);
 	add_client(w, "gate", "self_signed_tls_client_auth",
 	           str_fmt(a, USUAL ",\"tls_client_certificate_bound_access_tokens\":true,\"jwks\":{\"keys\":[%s]}", jwk_of_cert(a, w->gate_cert).p).p);
+	add_client(w, "meter", "self_signed_tls_client_auth",
+	           str_fmt(a, BY_DEVICE ",\"tls_client_certificate_bound_access_tokens\":true,\"jwks\":{\"keys\":[%s]}", jwk_of_cert(a, w->gate_cert).p).p);
 }
 
 static void add_citizen(struct world *w)

@@ -12,6 +12,9 @@
  *   bank    private_key_jwt (w->bank_key)        app     public, PKCE
  *   gate    self_signed_tls_client_auth, bound tokens (w->gate_cert)
  *   vault   client_secret_basic, registered for vn_number
+ *   box     client_secret_basic, devices         tv      public, devices
+ *   kiosk   client_secret_basic, devices, trusted (no consent)
+ *   meter   as gate, devices
  *   api     client_secret_basic, a resource server: client_credentials only; tokens of portal are for it too
  * The secret of NAME is "NAME:secret/+ 42". */
 struct world {
