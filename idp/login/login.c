@@ -150,18 +150,6 @@ static err scope_to_agree(struct req *rq, const struct interaction *i, struct st
 	return OK;
 }
 
-/* What was allowed stays allowed until it is withdrawn, also when something else is asked for. */
-static err with_earlier(struct req *rq, struct str person_id, struct str client_id, struct str *scope)
-{
-	struct str earlier;
-	TRY(store_consent(rq->house->store, rq->a, person_id, client_id, &earlier));
-	struct strs l = str_words(rq->a, earlier);
-	for (size_t n = 0; n < l.n; n++)
-		if (!word_in(*scope, l.v[n]))
-			*scope = str_fmt(rq->a, "%s %s", scope->p, l.v[n].p);
-	return OK;
-}
-
 /* GET /login/consent?i= */
 static err ep_consent(struct req *rq, struct res *rs)
 {
@@ -207,7 +195,6 @@ static err ep_consented(struct req *rq, struct res *rs)
 	ev.sid = s->sid;
 	struct str scope;
 	TRY(scope_to_agree(rq, i, &scope));
-	TRY(with_earlier(rq, s->person_id, i->client_id, &scope));
 	TRY(store_consent_give(rq->house->store, rq->a, s->person_id, i->client_id, scope, rq->now, &ev));
 	i->consented = s->sid;
 	TRY(interaction_put(rq, i));

@@ -134,6 +134,7 @@ err store_client_sign_out(struct store *, struct arena *a, struct str client_id,
 
 /* ---- consent ---------------------------------------------------------------------------------------------------- */
 err store_consent(struct store *, struct arena *a, struct str person_id, struct str client_id, struct str *scopes); /* "" when none */
+/* Adds to what was given before. */
 err store_consent_give(struct store *, struct arena *a, struct str person_id, struct str client_id, struct str scopes, epoch now, const struct audit *);
 err store_consent_withdraw(struct store *, struct arena *a, struct str person_id, struct str client_id, epoch now, const struct audit *); /* and revokes its grants */
 

@@ -1207,7 +1207,7 @@ EVERYWHERE(deliveries_are_forgotten_a_month_after_they_were_queued)
 
 /* ---- consent ------------------------------------------------------------------------------------------------------------------------ */
 
-EVERYWHERE(consent_is_remembered_replaced_and_withdrawn_with_its_grants)
+EVERYWHERE(consent_is_remembered_added_to_and_withdrawn_with_its_grants)
 {
 	struct str scopes;
 	struct audit ev = event(w->a, "consent.give"), ev2 = event(w->a, "consent.give");
@@ -1228,6 +1228,42 @@ EVERYWHERE(consent_is_remembered_replaced_and_withdrawn_with_its_grants)
 	assert_int_equal(alive(w, "j", "grant-1", NOW), TOKEN_DEAD);
 	assert_int_equal(events(w, "consent.give"), 2);
 	assert_int_equal(events(w, "consent.withdraw"), 1);
+}
+
+static struct str consents_to(struct w *w, const char *client, struct str scopes)
+{
+	struct audit ev = event(w->a, "consent.give");
+	struct str now;
+	fine(store_consent_give(w->s, w->a, S("p1"), str_of(client), scopes, NOW, &ev));
+	fine(store_consent(w->s, w->a, S("p1"), str_of(client), &now));
+	return now;
+}
+
+EVERYWHERE(a_scope_is_added_to_a_consent_once_and_is_no_part_of_another)
+{
+	assert_str(consents_to(w, "app", S("openid docs:read")), "openid docs:read");
+	assert_str(consents_to(w, "app", S("docs:read openid")), "openid docs:read");
+	assert_str(consents_to(w, "app", S("docs")), "openid docs:read docs");
+	assert_str(consents_to(w, "app", S("read Docs docs Docs")), "openid docs:read docs read Docs");
+	assert_str(consents_to(w, "app", S("%")), "openid docs:read docs read Docs %");
+	assert_str(consents_to(w, "app", S("")), "openid docs:read docs read Docs %");
+	assert_str(consents_to(w, "other", S("a a")), "a");
+}
+
+EVERYWHERE(a_consent_may_name_more_scopes_than_one_statement_takes)
+{
+	struct str many = S("");
+	for (int i = 0; i < 60; i++)
+		many = str_fmt(w->a, "%s%ss%d", many.p, i ? " " : "", i);
+	assert_str(consents_to(w, "app", S("s59 openid")), "s59 openid");
+	struct strs all = str_words(w->a, consents_to(w, "app", many));
+	assert_int_equal(all.n, 61);
+	for (int i = 0; i < 60; i++)
+		assert_true(strs_has(all, str_fmt(w->a, "s%d", i)));
+	for (int i = 60; i < 200; i++)
+		many = str_fmt(w->a, "%s s%d", many.p, i);
+	struct audit ev = event(w->a, "consent.give");
+	fails(store_consent_give(w->s, w->a, S("p1"), S("app"), many, NOW, &ev), TOO_LARGE);
 }
 
 /* ---- codes -------------------------------------------------------------------------------------------------------------------------- */
@@ -1962,6 +1998,22 @@ static int once_race(struct store *s, struct arena *a, int round, [[maybe_unused
 }
 
 EVERYWHERE(of_eight_who_say_once_one_is_first) { race(w, NULL, once_race, NULL); }
+
+static int consent_race(struct store *s, struct arena *a, int round, int racer)
+{
+	struct audit ev = event(a, "consent.give");
+	err e = store_consent_give(s, a, str_of(nth(a, round)), S("app"), str_fmt(a, "openid s%d", racer), NOW, &ev);
+	return e.kind ? BROKEN : racer == 0;
+}
+
+static void all_agreed(struct w *w, int round)
+{
+	struct str scopes;
+	fine(store_consent(w->s, w->a, str_of(nth(w->a, round)), S("app"), &scopes));
+	assert_int_equal(str_words(w->a, scopes).n, 1 + RACERS);
+}
+
+EVERYWHERE(of_eight_who_agree_to_something_else_at_once_all_are_heard) { race(w, NULL, consent_race, all_agreed); }
 
 static int login_race(struct store *s, struct arena *a, int round, int racer)
 {
