@@ -23,6 +23,7 @@ struct house {
 	struct eph *eph;
 	struct fetch *fetch;
 	struct mobile *mobile;               /* NULL when no operator is configured */
+	struct errands *errands;             /* idp/base/errands.h: what callbacks leave to be done */
 	struct keys *keys;                   /* idp/oidc/keys.h: the keyring, kept fresh */
 	struct anchors *anchors;             /* idp/login/anchors.h: the trust, kept fresh */
 	struct clients *clients;             /* idp/oauth/client.h: parsed registrations */

@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "eph_open.h"
+#include "errands.h"
 #include "file.h"
 #include "interaction.h"
 #include "keys.h"
@@ -117,6 +118,7 @@ static err house_open(struct arena *a, const char *config, struct house **out)
 	struct house *h = *out;
 	TRY(check_schema(a, h));
 	TRY(eph_open(a, h->conf->eph, &h->eph));
+	h->errands = errands_new();
 	TRY(fetch_open(a, &h->fetch));
 	TRY(open_mobile(a, h));
 	TRY(clients_new(a, &h->clients));
@@ -134,6 +136,7 @@ static void house_close(struct house *h)
 		return;
 	mobile_close(h->mobile);
 	fetch_close(h->fetch);
+	errands_free(h->errands);
 	keys_free(h->keys);
 	minted_free(h->minted);
 	statuses_free(h->statuses);

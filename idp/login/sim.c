@@ -1,6 +1,7 @@
 #include "anchors.h"
 #include "audit_of.h"
 #include "code.h"
+#include "errands.h"
 #include "evidence.h"
 #include "log.h"
 #include "login.h"
@@ -86,36 +87,54 @@ static err over_limit(struct req *rq, const struct interaction *i, bool *over)
 
 /* ---- asking the phone ---------------------------------------------------------------------------------------------------- */
 
-/* What outlives the request that asked: where to put the answer. */
-struct asked { struct house *house; char txn[44], person[65], phone[65]; };
+/* What outlives the request that asked: where to put the answer, and then the answer. */
+struct asked { struct house *house; char txn[44], person[65], phone[65]; struct arena *a; struct str answer; bool over; };
 
 /* What the phone gave holds a certificate, and so the person's number: it is kept sealed, under the transaction that it answers. */
 static struct str answer_label(struct arena *a, struct str txn) { return str_fmt(a, "sim-answer:%s", txn.p); }
 
+static err keep_answer(const struct asked *k)
+{
+	struct eph *eph = k->house->eph;
+	struct str txn = str_of(k->txn);
+	TRY(eph_put(eph, k->a, ANSWERS, txn, seal(k->a, k->house->secrets.seal, answer_label(k->a, txn), k->answer), ANSWER_KEPT));
+	if (!k->over)
+		return OK;
+	TRY(eph_drop(eph, k->a, OPEN, str_of(k->person), txn));
+	return eph_drop(eph, k->a, OPEN, str_of(k->phone), txn);
+}
+
+static void keep(void *ctx)
+{
+	struct asked *k = ctx;
+	err e = keep_answer(k);
+	if (e.kind)
+		log_say(LOG_ERROR, "a phone's answer is lost", "why", e.why, NULL);
+	arena_free(k->a);
+	free(k);
+}
+
+/* On the thread that drives all conversations with operators: the store of short-lived values may make it wait, so that is left to another. */
 static void phone_answered(void *ctx, const struct mobile_result *r)
 {
 	struct asked *k = ctx;
-	struct arena *a = arena_new();
-	struct jw w = jw_new(a, 45000);        /* sealed it still fits */
-	struct str text;
+	k->a = arena_new();
+	struct jw w = jw_new(k->a, 45000);     /* sealed it still fits */
 	jw_object(&w, NULL);
 	jw_int(&w, "state", r->state);
 	jw_int(&w, "format", r->format);
-	jw_str(&w, "signature", b64url(a, r->signature));
-	jw_str(&w, "certificate", b64url(a, r->certificate));
+	jw_str(&w, "signature", b64url(k->a, r->signature));
+	jw_str(&w, "certificate", b64url(k->a, r->certificate));
 	jw_str(&w, "code", r->code);
-	err e = jw_done(&w, &text);
-	if (!e.kind)
-		e = eph_put(k->house->eph, a, ANSWERS, str_of(k->txn), seal(a, k->house->secrets.seal, answer_label(a, str_of(k->txn)), text), ANSWER_KEPT);
+	err e = jw_done(&w, &k->answer);
 	/* an unknown number stays "open" exactly as long as a silent phone: whoever asks twice must not learn the difference */
-	bool over = r->state != MOBILE_UNKNOWN && r->state != MOBILE_TIMED_OUT;
-	if (!e.kind && over)
-		e = eph_drop(k->house->eph, a, OPEN, str_of(k->person), str_of(k->txn));
-	if (!e.kind && over)
-		e = eph_drop(k->house->eph, a, OPEN, str_of(k->phone), str_of(k->txn));
-	if (e.kind)
-		log_say(LOG_ERROR, "a phone's answer is lost", "why", e.why, NULL);
-	arena_free(a);
+	k->over = r->state != MOBILE_UNKNOWN && r->state != MOBILE_TIMED_OUT;
+	if (!e.kind) {
+		errands_send(k->house->errands, keep, k);
+		return;
+	}
+	log_say(LOG_ERROR, "a phone's answer is lost", "why", e.why, NULL);
+	arena_free(k->a);
 	free(k);
 }
 

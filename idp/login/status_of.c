@@ -1,5 +1,6 @@
 #include "status_of.h"
 #include "clock.h"
+#include "errands.h"
 #include "log.h"
 #include "rand.h"
 #include "server.h"
@@ -103,7 +104,7 @@ static struct str label(struct arena *a, struct str id) { return str_fmt(a, "sta
 
 static void share(struct house *h, struct arena *a, struct str id, const struct status_answer *s, epoch now)
 {
-	if (s->status == STATUS_UNDECIDED || s->good_until <= now)
+	if (s->good_until <= now)
 		return;
 	struct str text = str_fmt(a, "%d %lld %lld %lld", s->status, (long long)s->good_until, (long long)s->revoked_at, (long long)s->this_update);
 	err e = eph_put(h->eph, a, KIND, id, seal(a, h->secrets.seal, label(a, id), text), s->good_until - now);
@@ -139,15 +140,23 @@ struct question {
 	int64_t max_age;
 	unsigned char nonce[NONCE];
 	struct str why;                      /* of the responder, while the list is asked */
+	struct status_answer answer;
 };
 
 static epoch house_now(struct house *h) { return h->clock ? h->clock() : clock_ms() / 1000; }
 
+static void share_later(void *ctx)
+{
+	struct question *q = ctx;
+	share(q->house, q->a, q->leaf.id, &q->answer, house_now(q->house));
+	arena_free(q->a);
+}
+
+/* On the thread that drives all questions: the other nodes are told by another, for that may have to wait. */
 static void settle(struct question *q, const struct status_answer *s)
 {
 	struct statuses *all = q->house->statuses;
 	epoch now = house_now(q->house);
-	share(q->house, q->a, q->leaf.id, s, now);
 	pthread_mutex_lock(&all->lock);
 	struct known *k = known_get(all, q->leaf.id.p);
 	struct waiter *w = k->waiters;
@@ -166,7 +175,11 @@ static void settle(struct question *q, const struct status_answer *s)
 		request_wake(w->token);
 		free(w);
 	}
-	arena_free(q->a);
+	q->answer = *s;
+	if (s->status == STATUS_UNDECIDED)
+		arena_free(q->a);
+	else
+		errands_send(q->house->errands, share_later, q);
 }
 
 static struct status_answer undecided(struct str why) { return (struct status_answer){ .status = STATUS_UNDECIDED, .why = why }; }

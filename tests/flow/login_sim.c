@@ -1,10 +1,12 @@
 #include "town.h"
 #include "audit_of.h"
 #include "buf.h"
+#include "errands.h"
 #include "evidence.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 /* Signing in by a signature made on the SIM (SECURITY.md SEC-32, 33, 35). */
@@ -486,6 +488,79 @@ TEST(an_unknown_number_looks_like_a_known_one_that_is_silent_byte_for_byte)
 	arena_free(a);
 }
 
+/* SEC-33: what it costs the provider to have a phone asked is what one can see of it from outside. Processor time of the asking thread,
+ * by turns; of each kind the slowest quarter is left out (other programs run here too). */
+enum { TRIES = 64, COUNTED = TRIES * 3 / 4 };
+
+static double cpu_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+struct sample { double mean, var; };
+
+static struct sample sample_of(double *v, double more)
+{
+	struct sample s = { 0 };
+	qsort(v, TRIES, sizeof *v, by_size);
+	for (int i = 0; i < COUNTED; i++)
+		s.mean += v[i] * more / COUNTED;
+	for (int i = 0; i < COUNTED; i++)
+		s.var += (v[i] * more - s.mean) * (v[i] * more - s.mean) / (COUNTED - 1);
+	return s;
+}
+
+/* Welch's t, squared, far beyond what chance does; and a difference that a network would not drown. */
+static bool told_apart(struct sample a, struct sample b)
+{
+	double d = a.mean - b.mean, t2 = d * d / ((a.var + b.var) / COUNTED);
+	return t2 > 100 && d * d > 0.05 * a.mean * 0.05 * a.mean;
+}
+
+static void known_here(struct town *t, struct str number)
+{
+	struct audit ev = audit_of(world_req(t->w), "person.added");
+	struct person_row p = { .id = number, .kind = S("citizen"), .name = S("An"), .search_key = S("an"), .number_mac = number_mac(&t->w->house, t->a, number),
+		.number_sealed = S("-"), .phone_mac = S(""), .phone_sealed = S(""), .claims = S("{}"), .created_at = t->w->now, .updated_at = t->w->now, .version = 1 };
+	fine(store_person_add(t->w->house.store, t->a, &p, &ev));
+}
+
+static double cost_of_asking(struct town *t, int n)
+{
+	struct browser *b = browser(t->w);
+	double before = cpu_us();
+	struct res *rs = sent(b, asked_for_code(b, str_fmt(b->a, "09123%05d", n).p, number_of(b->a, n).p));
+	double took = cpu_us() - before;
+	is_at(b, rs, "/login/sim/wait");
+	return took;
+}
+
+TEST(whether_a_person_is_known_does_not_show_in_the_time_that_asking_takes)
+{
+	struct town *t = town();
+	double known[TRIES], unknown[TRIES];
+	t->w->conf.attempts_per_address = t->w->conf.sim_per_address = t->w->conf.sim_per_client = 100000;
+	for (int i = 0; i < TRIES; i++)
+		known_here(t, str_fmt(t->a, "PNOVN-%s", number_of(t->a, 2 * i).p));
+	cost_of_asking(t, 2 * TRIES);            /* what is done once is done */
+	for (int i = 0; i < TRIES; i++) {
+		known[i] = cost_of_asking(t, 2 * i);
+		unknown[i] = cost_of_asking(t, 2 * i + 1);
+	}
+	struct sample a = sample_of(known, 1), b = sample_of(unknown, 1);
+	if (told_apart(a, b))
+		fail_msg("known %.0f us, unknown %.0f us", a.mean, b.mean);
+	assert_true(told_apart(a, sample_of(unknown, 2)));       /* it would have been seen */
+}
+
 TEST(a_disabled_persons_phone_is_not_asked)
 {
 	struct town *t = town();
@@ -502,6 +577,43 @@ TEST(a_disabled_persons_phone_is_not_asked)
 	is_at(c, sent(c, asked_for_code(c, "0912345679", BINH)), "/login/sim/wait");
 	assert_str(push(t, 1)->msisdn, "+84912345679");
 	assert_int_equal(pushes(t), 1);
+}
+
+/* ---- where the answers go ---- */
+
+struct gate { pthread_mutex_t lock; pthread_cond_t open; bool is_open; };
+
+static void stand_before(void *p)
+{
+	struct gate *g = p;
+	pthread_mutex_lock(&g->lock);
+	while (!g->is_open)
+		pthread_cond_wait(&g->open, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void go_through(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->is_open = true;
+	pthread_cond_signal(&g->open);
+	pthread_mutex_unlock(&g->lock);
+}
+
+TEST(while_an_answer_waits_to_be_kept_other_phones_are_asked)
+{
+	static struct gate gate = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+	struct scene s = waiting();
+	struct push *first = push(s.t, 1);
+	errands_send(s.t->w->house.errands, stand_before, &gate);            /* as a store that hangs holds it */
+	phone_signs(s.t, first, s.t->an);
+	struct browser *other = browser(s.t->w);
+	is_at(other, sent(other, asked_for_code(other, "0912345679", BINH)), "/login/sim/wait");
+	assert_str(push(s.t, 2)->msisdn, "+84912345679");
+	assert_non_null(strstr(polled(s.b, i_of(s.b))->body.p, "pending"));
+	go_through(&gate);
+	answered(s.t, first);
+	is_at(s.b, follow(s.b, looked(&s)), "/login/consent");
 }
 
 /* ---- limits (SEC-32, SEC-35) ---- */

@@ -2,6 +2,7 @@
 #include "anchors.h"
 #include "audit_of.h"
 #include "code.h"
+#include "errands.h"
 #include "fake.h"
 #include "net.h"
 #include "rand.h"
@@ -265,6 +266,7 @@ static void take_down(void)
 	unlock();
 	mobile_close(h->mobile);
 	fetch_close(h->fetch);
+	errands_free(h->errands);
 	fake_close(the.operator);
 	fake_close(the.responder);
 	statuses_free(h->statuses);
@@ -303,6 +305,7 @@ struct town *town(void)
 	t->a = t->w->a;
 	the.responder = fake_open(respond, NULL);
 	the.operator = fake_open(operate, NULL);
+	t->w->house.errands = errands_new();
 	fine(fetch_open(t->a, &t->w->house.fetch));
 	fine(statuses_new(t->a, &t->w->house.statuses));
 	open_operator(t);

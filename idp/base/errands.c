@@ -1,0 +1,84 @@
+#include "errands.h"
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+enum { MOST = 1024 };
+
+struct errand { struct errand *next; void (*fn)(void *); void *p; };
+
+struct errands {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct errand *first, **last;
+	size_t n;
+	bool over;
+};
+
+static struct errand *next(struct errands *e)
+{
+	pthread_mutex_lock(&e->lock);
+	while (!e->first && !e->over)
+		pthread_cond_wait(&e->more, &e->lock);
+	struct errand *k = e->first;
+	if (k && !(e->first = k->next))
+		e->last = &e->first;
+	e->n -= k != NULL;
+	pthread_mutex_unlock(&e->lock);
+	return k;
+}
+
+static void *run(void *p)
+{
+	for (struct errand *k; (k = next(p)); free(k))
+		k->fn(k->p);
+	return NULL;
+}
+
+struct errands *errands_new(void)
+{
+	struct errands *e = calloc(1, sizeof *e);
+	if (!e)
+		abort();
+	e->last = &e->first;
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->more, NULL);
+	if (pthread_create(&e->thread, NULL, run, e))
+		abort();
+	return e;
+}
+
+void errands_free(struct errands *e)
+{
+	if (!e)
+		return;
+	pthread_mutex_lock(&e->lock);
+	e->over = true;
+	pthread_cond_signal(&e->more);
+	pthread_mutex_unlock(&e->lock);
+	pthread_join(e->thread, NULL);
+	pthread_mutex_destroy(&e->lock);
+	pthread_cond_destroy(&e->more);
+	free(e);
+}
+
+void errands_send(struct errands *e, void (*fn)(void *), void *p)
+{
+	struct errand *k = malloc(sizeof *k);
+	if (!k)
+		abort();
+	*k = (struct errand){ .fn = fn, .p = p };
+	pthread_mutex_lock(&e->lock);
+	bool room = e->n < MOST;
+	if (room) {
+		*e->last = k, e->last = &k->next;
+		e->n++;
+		pthread_cond_signal(&e->more);
+	}
+	pthread_mutex_unlock(&e->lock);
+	if (room)
+		return;
+	free(k);
+	fn(p);
+}
