@@ -132,6 +132,8 @@ int pkey_kind(const EVP_PKEY *p)
 		return KEY_RSA;
 	if (EVP_PKEY_is_a(p, "ED25519"))
 		return KEY_ED25519;
+	if (EVP_PKEY_is_a(p, "X25519"))
+		return KEY_X25519;
 	const struct curve *c = curve_of(p);
 	return c ? (int)c->kind : KIND_NONE;
 }
@@ -174,7 +176,7 @@ err pkey_sound(struct arena *a, EVP_PKEY *p)
 		return rsa_sound(a, p);
 	case KEY_P256: case KEY_P384: case KEY_P521:
 		return point_sound(a, p);
-	case KEY_ED25519:
+	case KEY_ED25519: case KEY_X25519:
 		return OK;
 	}
 	return fault(a, &INVALID_REQUEST, "a key that is not RSA, P-256, P-384, P-521 or Ed25519, or a curve that is not named");
@@ -199,12 +201,12 @@ err pkey_jwk(struct arena *a, EVP_PKEY *p, struct str *json)
 		jw_str(&w, "e", b64url_number(a, number_of(a, p, OSSL_PKEY_PARAM_RSA_E), 0));
 		jw_str(&w, "kty", S("RSA"));
 		jw_str(&w, "n", b64url_number(a, number_of(a, p, OSSL_PKEY_PARAM_RSA_N), 0));
-	} else if (kind == KEY_ED25519) {
+	} else if (kind == KEY_ED25519 || kind == KEY_X25519) {
 		unsigned char x[32];
 		size_t n = sizeof x;
 		if (EVP_PKEY_get_raw_public_key(p, x, &n) != 1)
-			return fault(a, &INVALID_REQUEST, "an Ed25519 key without its public half");
-		jw_str(&w, "crv", S("Ed25519"));
+			return fault(a, &INVALID_REQUEST, "an OKP key without its public half");
+		jw_str(&w, "crv", kind == KEY_X25519 ? S("X25519") : S("Ed25519"));
 		jw_str(&w, "kty", S("OKP"));
 		jw_str(&w, "x", b64url(a, (struct bytes){ x, n }));
 	} else {
@@ -271,6 +273,8 @@ static err key_new(struct arena *a, EVP_PKEY *pkey, const struct alg *only, stru
 		abort();
 	*k = (struct key){ .holders = 1, .pkey = pkey, .only = only };
 	err e = pkey_sound(a, pkey);
+	if (!e.kind && pkey_kind(pkey) == KEY_X25519)
+		e = fault(a, &INVALID_REQUEST, "an X25519 key, which signs nothing");
 	if (!e.kind)
 		e = pkey_jwk(a, pkey, &jwk);
 	if (e.kind) {
@@ -325,38 +329,62 @@ static err member(struct arena *a, const json_t *jwk, const char *name, size_t l
 
 static void free_bld(void *b) { OSSL_PARAM_BLD_free(b); }
 
-static err pkey_from(struct arena *a, const char *type, OSSL_PARAM_BLD *b, EVP_PKEY **out)
+static err pkey_from(struct arena *a, const char *type, bool secret, OSSL_PARAM_BLD *b, EVP_PKEY **out)
 {
 	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(b);
 	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
 	*out = NULL;
-	bool good = params && c && EVP_PKEY_fromdata_init(c) == 1 && EVP_PKEY_fromdata(c, out, EVP_PKEY_PUBLIC_KEY, params) == 1;
+	bool good = params && c && EVP_PKEY_fromdata_init(c) == 1 && EVP_PKEY_fromdata(c, out, secret ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, params) == 1;
 	EVP_PKEY_CTX_free(c);
 	OSSL_PARAM_free(params);
 	return good ? OK : fault(a, &INVALID_REQUEST, "a JWK whose numbers are no %s key", type);
 }
 
-static err rsa_from(struct arena *a, const json_t *jwk, EVP_PKEY **out)
+static OSSL_PARAM_BLD *bld_new(struct arena *a)
 {
-	struct bytes n, e;
-	TRY(member(a, jwk, "n", 1, RSA_MOST / 8, &n));
-	TRY(member(a, jwk, "e", 1, RSA_E_MOST / 8, &e));
-	/* RFC 7518 section 6.3.1: Base64urlUInt, no octet more than needed */
-	if (n.p[0] == 0 || e.p[0] == 0)
-		return fault(a, &INVALID_REQUEST, "an RSA JWK with a leading zero octet");
 	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
-	BIGNUM *bn = BN_bin2bn(n.p, (int)n.n, NULL), *be = BN_bin2bn(e.p, (int)e.n, NULL);
-	if (!b || !bn || !be)
+	if (!b)
 		abort();
 	arena_defer(a, free_bld, b);
-	arena_defer(a, drop_bn, bn);
-	arena_defer(a, drop_bn, be);
-	if (!OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_N, bn) || !OSSL_PARAM_BLD_push_BN(b, OSSL_PKEY_PARAM_RSA_E, be))
-		abort();
-	return pkey_from(a, "RSA", b, out);
+	return b;
 }
 
-static err ec_from(struct arena *a, const json_t *jwk, EVP_PKEY **out)
+static void push_number(struct arena *a, OSSL_PARAM_BLD *b, const char *name, struct bytes v)
+{
+	BIGNUM *n = BN_secure_new();
+	if (!n || !BN_bin2bn(v.p, (int)v.n, n) || !OSSL_PARAM_BLD_push_BN(b, name, n))
+		abort();
+	arena_defer(a, drop_bn, n);
+}
+
+/* RFC 7518 sections 6.3.1 and 6.3.2: Base64urlUInt, no octet more than needed; of a private key all its members, but no further primes */
+static const struct { const char *name, *param; size_t most; bool secret; } OF_RSA[] = {
+	{ "n",  OSSL_PKEY_PARAM_RSA_N,            RSA_MOST / 8,   false },
+	{ "e",  OSSL_PKEY_PARAM_RSA_E,            RSA_E_MOST / 8, false },
+	{ "d",  OSSL_PKEY_PARAM_RSA_D,            RSA_MOST / 8,   true },
+	{ "p",  OSSL_PKEY_PARAM_RSA_FACTOR1,      RSA_MOST / 16,  true },
+	{ "q",  OSSL_PKEY_PARAM_RSA_FACTOR2,      RSA_MOST / 16,  true },
+	{ "dp", OSSL_PKEY_PARAM_RSA_EXPONENT1,    RSA_MOST / 16,  true },
+	{ "dq", OSSL_PKEY_PARAM_RSA_EXPONENT2,    RSA_MOST / 16,  true },
+	{ "qi", OSSL_PKEY_PARAM_RSA_COEFFICIENT1, RSA_MOST / 16,  true },
+};
+
+static err rsa_from(struct arena *a, const json_t *jwk, bool secret, EVP_PKEY **out)
+{
+	OSSL_PARAM_BLD *b = bld_new(a);
+	for (size_t i = 0; i < sizeof OF_RSA / sizeof *OF_RSA; i++) {
+		struct bytes v;
+		if (OF_RSA[i].secret && !secret)
+			break;
+		TRY(member(a, jwk, OF_RSA[i].name, 1, OF_RSA[i].most, &v));
+		if (v.p[0] == 0)
+			return fault(a, &INVALID_REQUEST, "an RSA JWK with a leading zero octet");
+		push_number(a, b, OF_RSA[i].param, v);
+	}
+	return pkey_from(a, "RSA", secret, b, out);
+}
+
+static err ec_from(struct arena *a, const json_t *jwk, bool secret, EVP_PKEY **out)
 {
 	const struct curve *c = NULL;
 	struct str crv = json_text(jwk, "crv");
@@ -365,33 +393,39 @@ static err ec_from(struct arena *a, const json_t *jwk, EVP_PKEY **out)
 			c = &CURVES[i];
 	if (!c)
 		return fault(a, &INVALID_REQUEST, "an EC JWK on a curve that is not P-256, P-384 or P-521");
-	struct bytes x, y;
+	struct bytes x, y, d;
 	/* RFC 7518 section 6.2.1.2: the octet string has the full size of a coordinate */
 	TRY(member(a, jwk, "x", c->coordinate, c->coordinate, &x));
 	TRY(member(a, jwk, "y", c->coordinate, c->coordinate, &y));
 	unsigned char point[1 + 2 * COORDINATE_MOST] = { 4 };
 	memcpy(point + 1, x.p, x.n);
 	memcpy(point + 1 + x.n, y.p, y.n);
-	OSSL_PARAM_BLD *b = OSSL_PARAM_BLD_new();
-	if (!b || !OSSL_PARAM_BLD_push_utf8_string(b, OSSL_PKEY_PARAM_GROUP_NAME, c->group, 0)
+	OSSL_PARAM_BLD *b = bld_new(a);
+	if (!OSSL_PARAM_BLD_push_utf8_string(b, OSSL_PKEY_PARAM_GROUP_NAME, c->group, 0)
 		|| !OSSL_PARAM_BLD_push_octet_string(b, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * c->coordinate))
 		abort();
-	arena_defer(a, free_bld, b);
-	return pkey_from(a, "EC", b, out);
+	if (secret) {
+		TRY(member(a, jwk, "d", c->coordinate, c->coordinate, &d));
+		push_number(a, b, OSSL_PKEY_PARAM_PRIV_KEY, d);
+	}
+	return pkey_from(a, "EC", secret, b, out);
 }
 
 /* RFC 8037 section 2 */
-static err okp_from(struct arena *a, const json_t *jwk, EVP_PKEY **out)
+static err okp_from(struct arena *a, const json_t *jwk, bool secret, EVP_PKEY **out)
 {
-	struct bytes x;
-	if (!str_is(json_text(jwk, "crv"), "Ed25519"))
-		return fault(a, &INVALID_REQUEST, "an OKP JWK that is not Ed25519");
+	struct bytes x, d;
+	struct str crv = json_text(jwk, "crv");
+	if (!str_is(crv, "Ed25519") && !str_is(crv, "X25519"))
+		return fault(a, &INVALID_REQUEST, "an OKP JWK that is not Ed25519 or X25519");
 	TRY(member(a, jwk, "x", 32, 32, &x));
-	*out = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, x.p, x.n);
-	return *out ? OK : fault(a, &INVALID_REQUEST, "an OKP JWK whose x is no Ed25519 key");
+	if (secret)
+		TRY(member(a, jwk, "d", 32, 32, &d));
+	*out = secret ? EVP_PKEY_new_raw_private_key_ex(NULL, crv.p, NULL, d.p, d.n) : EVP_PKEY_new_raw_public_key_ex(NULL, crv.p, NULL, x.p, x.n);
+	return *out ? OK : fault(a, &INVALID_REQUEST, "an OKP JWK that is no %s key", crv.p);
 }
 
-static const struct { const char *kty; err (*from)(struct arena *, const json_t *, EVP_PKEY **); } KINDS[] = {
+static const struct { const char *kty; err (*from)(struct arena *, const json_t *, bool secret, EVP_PKEY **); } KINDS[] = {
 	{ "RSA", rsa_from }, { "EC", ec_from }, { "OKP", okp_from },
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
@@ -404,9 +438,35 @@ static bool known_kty(const json_t *jwk)
 	return false;
 }
 
-static bool allows(struct arena *a, const json_t *jwk, const char *name, struct str what)
+bool jwk_allows(struct arena *a, const json_t *jwk, const char *name, struct str what)
 {
 	return !json_object_get(jwk, name) || strs_has(json_strs(a, jwk, name), what);
+}
+
+/* A private key whose halves do not belong together would tell its secret with every use. */
+static err halves_match(struct arena *a, EVP_PKEY *pkey)
+{
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(pkey, NULL);
+	bool good = c && EVP_PKEY_pairwise_check(c) == 1;
+	EVP_PKEY_CTX_free(c);
+	return good ? OK : fault(a, &INVALID_REQUEST, "a private JWK whose halves do not belong together");
+}
+
+static void drop_pkey(void *p) { EVP_PKEY_free(p); }
+
+err pkey_from_jwk(struct arena *a, const json_t *jwk, bool secret, EVP_PKEY **out)
+{
+	*out = NULL;
+	if (!secret)
+		TRY(refuse_private(a, jwk));
+	for (size_t i = 0; i < KIND_COUNT; i++)
+		if (str_is(json_text(jwk, "kty"), KINDS[i].kty))
+			TRY(KINDS[i].from(a, jwk, secret, out));
+	if (!*out)
+		return fault(a, &INVALID_REQUEST, "a JWK that is not RSA, EC or OKP");
+	arena_defer(a, drop_pkey, *out);
+	TRY(pkey_sound(a, *out));
+	return secret ? halves_match(a, *out) : OK;
 }
 
 err key_from_jwk(struct arena *a, const json_t *jwk, struct key **out)
@@ -416,14 +476,14 @@ err key_from_jwk(struct arena *a, const json_t *jwk, struct key **out)
 		return fault(a, &INVALID_REQUEST, "a JWK that is not an object");
 	TRY(refuse_private(a, jwk));
 	/* RFC 7517 sections 4.2 to 4.4: what the key's owner says it is for */
-	if (!allows(a, jwk, "use", S("sig")) || !allows(a, jwk, "key_ops", S("verify")))
+	if (!jwk_allows(a, jwk, "use", S("sig")) || !jwk_allows(a, jwk, "key_ops", S("verify")))
 		return fault(a, &INVALID_REQUEST, "a JWK that is not for checking signatures");
 	const struct alg *only = alg_find(json_text(jwk, "alg"));
 	if (!only && json_object_get(jwk, "alg"))
 		return fault(a, &INVALID_REQUEST, "a JWK for an algorithm that is not known here");
 	for (size_t i = 0; i < KIND_COUNT; i++)
 		if (str_is(json_text(jwk, "kty"), KINDS[i].kty))
-			TRY(KINDS[i].from(a, jwk, &pkey));
+			TRY(KINDS[i].from(a, jwk, false, &pkey));
 	if (!pkey)
 		return fault(a, &INVALID_REQUEST, "a JWK that is not RSA, EC or OKP");
 	if (only && (int)only->kind != pkey_kind(pkey)) {
@@ -440,7 +500,7 @@ void key_drop_later(void *k) { key_drop(k); }
 /* RFC 7517 section 5: keys that are not understood are ignored */
 static bool for_us(struct arena *a, const json_t *jwk)
 {
-	return json_is_object(jwk) && known_kty(jwk) && allows(a, jwk, "use", S("sig")) && allows(a, jwk, "key_ops", S("verify"))
+	return json_is_object(jwk) && known_kty(jwk) && !str_is(json_text(jwk, "crv"), "X25519") && jwk_allows(a, jwk, "use", S("sig")) && jwk_allows(a, jwk, "key_ops", S("verify"))
 		&& (!json_object_get(jwk, "alg") || alg_find(json_text(jwk, "alg")));
 }
 
@@ -467,7 +527,7 @@ err key_set_read(struct arena *a, const json_t *jwks, struct key_set *out)
 		out->v[out->n].use = str_copy(a, json_text(jwk, "use"));
 		out->v[out->n++].key = k;
 	}
-	return OK;
+	return jwe_keys_read(a, keys, out);
 }
 
 /* The two names of Ed25519 are one algorithm; every other is only itself. */

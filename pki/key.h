@@ -6,7 +6,7 @@
 /* A public key, parsed once. Reference-counted, safe from any thread; who made it or holds it drops it. RSA 2048..4096 with odd e >= 3; P-256, P-384, P-521
  * as named curves; Ed25519. Anything else is refused (INVALID_REQUEST) with its reason. */
 struct key;
-enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519 };
+enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519, KEY_X25519 };   /* the last is for jwe.h alone: it checks nothing */
 
 err key_from_jwk(struct arena *a, const json_t *jwk, struct key **out);      /* refuses private members, kty/crv/alg mismatch, bad encoding,
                                                                                 use or key_ops other than for checking; an alg in it binds the key */
@@ -18,8 +18,10 @@ enum key_kind key_kind(const struct key *);
 struct str key_thumbprint(const struct key *, struct arena *a);              /* RFC 7638, SHA-256, base64url */
 struct bytes key_spki(const struct key *, struct arena *a);                  /* DER SubjectPublicKeyInfo */
 
-/* A JWK Set that a client registered. kid selects; without a kid, the only key that fits alg. */
-struct key_set { struct { struct str kid, alg, use; struct key *key; } *v; size_t n; };
+/* A JWK Set that a client registered: what it signs with, and what may be encrypted to it (jwe.h chooses). kid selects; without a kid, the
+ * only key that fits alg. */
+struct jwe_key;
+struct key_set { struct { struct str kid, alg, use; struct key *key; } *v; size_t n; struct jwe_key **to; size_t nto; };
 err key_set_read(struct arena *a, const json_t *jwks, struct key_set *out);  /* unknown kty are skipped; the arena holds the keys */
 struct key *key_set_find(const struct key_set *, struct str kid, struct str alg);
 

@@ -1,6 +1,7 @@
 #include "client.h"
 #include "assurance.h"
 #include "conf.h"
+#include "jwe.h"
 #include "profile.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,6 +29,14 @@ static const struct { const char *name; enum member type; size_t at; } MEMBERS[]
 	{ "id_token_signed_response_alg",    TEXT,    AT(id_token.sign) },
 	{ "userinfo_signed_response_alg",    TEXT,    AT(userinfo.sign) },
 	{ "introspection_signed_response_alg", TEXT,  AT(introspection.sign) },
+	{ "id_token_encrypted_response_alg", TEXT,    AT(id_token.alg) },
+	{ "id_token_encrypted_response_enc", TEXT,    AT(id_token.enc) },
+	{ "userinfo_encrypted_response_alg", TEXT,    AT(userinfo.alg) },
+	{ "userinfo_encrypted_response_enc", TEXT,    AT(userinfo.enc) },
+	{ "introspection_encrypted_response_alg", TEXT, AT(introspection.alg) },
+	{ "introspection_encrypted_response_enc", TEXT, AT(introspection.enc) },
+	{ "authorization_encrypted_response_alg", TEXT, AT(authorization.alg) },
+	{ "authorization_encrypted_response_enc", TEXT, AT(authorization.enc) },
 	{ "subject_type",                    TEXT,    AT(subject_type) },
 	{ "require_auth_time",               FLAG,    AT(require_auth_time) },
 	{ "jwks",                            JWKS,    AT(jwks) },
@@ -191,7 +200,7 @@ static err check_method(struct arena *a, const struct client *c)
 		return wrong(a, c, "needs a client_secret_hash for", c->auth_method.p);
 	if (!by_secret && c->secret_hash.n)
 		return wrong(a, c, "has a secret that is not used by", c->auth_method.p);
-	if (c->jwks.n && c->jwks_uri.n)                  /* RFC 7591 section 2: they "MUST NOT both be present" */
+	if ((c->jwks.n || c->jwks.nto) && c->jwks_uri.n)                  /* RFC 7591 section 2: they "MUST NOT both be present" */
 		return wrong(a, c, "has both jwks and", "jwks_uri");
 	if (by_key && !c->jwks.n && str_empty(c->jwks_uri))
 		return wrong(a, c, "needs a usable key in jwks, or a jwks_uri, for", c->auth_method.p);
@@ -229,18 +238,37 @@ static err find_sector(struct arena *a, struct client *c)
 	return OK;
 }
 
-static err check_envelopes(struct arena *a, const struct client *c)
+static bool one_of(const struct str *l, struct str s)
 {
-	const struct { const char *name; const struct envelope *how; } ALL[] = {
-		{ "id_token_signed_response_alg", &c->id_token }, { "userinfo_signed_response_alg", &c->userinfo },
-		{ "introspection_signed_response_alg", &c->introspection }, { "authorization_signed_response_alg", &c->authorization },
-	};
-	for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++) {
-		struct str sign = ALL[i].how->sign;
-		if (sign.n)
-			TRY(check_words(a, c, ALL[i].name, (struct strs){ &sign, 1 }, c->rules->id_token_algs));
-	}
+	while (l->n && !str_eq(*l, s))
+		l++;
+	return l->n > 0;
+}
+
+/* OpenID Connect Registration section 2: enc needs alg; alg without enc means the first. A key must be there, or be published elsewhere. */
+static err check_envelope(struct arena *a, const struct client *c, const char *what, struct envelope *how)
+{
+	if (how->sign.n && !word_in(c->rules->id_token_algs, how->sign))
+		return fault(a, &BAD_CONFIG, "client %s: %s_signed_response_alg '%s' is not in profile %s", c->id.p, what, how->sign.p, c->profile.p);
+	if (str_empty(how->alg))
+		return str_empty(how->enc) ? OK : wrong(a, c, "has an encrypted_response_enc without an alg for", what);
+	if (str_empty(how->enc))
+		how->enc = jwe_encs()[0];
+	if (!one_of(jwe_algs(), how->alg) || !one_of(jwe_encs(), how->enc))
+		return fault(a, &BAD_CONFIG, "client %s: %s cannot be encrypted by '%s' and '%s'", c->id.p, what, how->alg.p, how->enc.p);
+	/* of an authorization response the code is made already: no time to fetch anything */
+	bool elsewhere = c->jwks_uri.n && how != &c->authorization;
+	if (!elsewhere && !jwe_key_for(&c->jwks, how->alg))
+		return wrong(a, c, "needs a key to be encrypted to by", how->alg.p);
 	return OK;
+}
+
+static err check_envelopes(struct arena *a, struct client *c)
+{
+	TRY(check_envelope(a, c, "id_token", &c->id_token));
+	TRY(check_envelope(a, c, "userinfo", &c->userinfo));
+	TRY(check_envelope(a, c, "introspection", &c->introspection));
+	return check_envelope(a, c, "authorization", &c->authorization);
 }
 
 /* OpenID Connect Core section 6.2: https, 512 characters at most; a fragment may be the hash of what is there */
@@ -293,6 +321,8 @@ static void sign_by_default(struct arena *a, struct client *c)
 			all[i]->sign = alg;
 }
 
+static const struct envelope NO_ENVELOPE = { S(""), S(""), S("") };
+
 err client_parse(struct arena *a, struct str id, struct str metadata, struct client *out)
 {
 	json_t *o;
@@ -300,7 +330,7 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 		.id = str_copy(a, id), .name = str_copy(a, id), .client_uri = S(""), .logo_uri = S(""), .tos_uri = S(""), .policy_uri = S(""),
 		.grant_types = one(a, S("authorization_code")), .response_types = one(a, S("code")), .scope = S("openid"),
 		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""),
-		.id_token = { .sign = S("") }, .userinfo = { .sign = S("") }, .introspection = { .sign = S("") }, .authorization = { .sign = S("") },
+		.id_token = NO_ENVELOPE, .userinfo = NO_ENVELOPE, .introspection = NO_ENVELOPE, .authorization = NO_ENVELOPE,
 		.request_alg = S(""),
 		.subject_type = S("pairwise"), .sector = S(""), .default_acr_values = S(""), .minimum_acr = S(""), .userinfo_acr = S(""),
 		.profile = S(""),

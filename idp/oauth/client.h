@@ -2,8 +2,8 @@
 #include "house.h"
 #include "key.h"
 
-/* How an answer is made for a client: the JWS alg that it is signed with; "" = it is not a JWT. */
-struct envelope { struct str sign; };
+/* How an answer is made for a client: the JWS alg that it is signed with, then the JWE alg and enc that it is encrypted with; "" = it is not. */
+struct envelope { struct str sign, alg, enc; };
 
 /* A registered application, parsed once from its stored metadata (RFC 7591 section 2 names, JSON) and then only read. Reference-counted
  * behind the cache; what client_find gives lives as long as the request. */

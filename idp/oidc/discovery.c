@@ -1,6 +1,7 @@
 #include "oauth.h"
 #include "oidc.h"
 #include "assurance.h"
+#include "jwe.h"
 #include "profile.h"
 #include "settings.h"
 
@@ -92,13 +93,21 @@ static void requests(struct jw *w, const struct req *rq)
 	jw_bool(w, "authorization_response_iss_parameter_supported", true);
 }
 
+/* OpenID Connect Discovery section 3, RFC 9701 section 7 */
+static void envelopes(struct jw *w, const struct req *rq)
+{
+	static const char *const OF[] = { "id_token", "userinfo", "introspection", "authorization" };
+	for (size_t i = 0; i < sizeof OF / sizeof *OF; i++) {
+		jw_strs(w, str_fmt(rq->a, "%s_signing_alg_values_supported", OF[i]).p, profiles_words(rq->a, COLUMN(id_token_algs)));
+		jw_strs(w, str_fmt(rq->a, "%s_encryption_alg_values_supported", OF[i]).p, list(jwe_algs()));
+		jw_strs(w, str_fmt(rq->a, "%s_encryption_enc_values_supported", OF[i]).p, list(jwe_encs()));
+	}
+}
+
 static void answers(struct jw *w, const struct req *rq)
 {
 	jw_strs(w, "subject_types_supported", str_words(rq->a, S("pairwise public")));
-	static const char *const SIGNED[] = { "id_token_signing_alg_values_supported", "userinfo_signing_alg_values_supported",
-	                                      "introspection_signing_alg_values_supported", "authorization_signing_alg_values_supported" };
-	for (size_t i = 0; i < sizeof SIGNED / sizeof *SIGNED; i++)
-		jw_strs(w, SIGNED[i], profiles_words(rq->a, COLUMN(id_token_algs)));
+	envelopes(w, rq);
 	jw_strs(w, "claim_types_supported", (struct strs){ &S("normal"), 1 });
 	jw_array(w, "claims_supported");
 	claims_names(w);

@@ -29,7 +29,7 @@ static err userinfo(struct req *rq, struct res *rs, const struct client **c)
 	TRY(bearer_sure(rq, &t, rq->house->conf->userinfo_acr, rq->house->conf->userinfo_max_age));
 	TRY(bearer_sure(rq, &t, (*c)->userinfo_acr, 0));
 
-	bool jwt = (*c)->userinfo.sign.n > 0;
+	bool jwt = (*c)->userinfo.sign.n || (*c)->userinfo.alg.n;
 	struct claims_ask ask = { .client = *c, .scope = t.scope, .claims = g->claims };
 	struct jw w = jw_new(rq->a, 64 * 1024);
 	jw_object(&w, NULL);

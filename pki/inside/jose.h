@@ -27,5 +27,10 @@ bool alg_digest(const struct alg *, struct bytes input, unsigned char out[64], s
 enum { KIND_NONE = -1 };
 int pkey_kind(const EVP_PKEY *);                 /* an enum key_kind, or KIND_NONE for what we do not use */
 err pkey_sound(struct arena *a, EVP_PKEY *);     /* INVALID_REQUEST: RSA modulus and exponent out of bounds, a curve that is not named, a bad point */
+/* Of the JWK's kind and sound; as old as the arena. secret: with its private half, which belongs to the public one. INVALID_REQUEST. */
+err pkey_from_jwk(struct arena *a, const json_t *jwk, bool secret, EVP_PKEY **out);
+bool jwk_allows(struct arena *a, const json_t *jwk, const char *name, struct str what);   /* name is missing, or lists what */
+/* Those of an array of JWKs that may be encrypted to, into the set; others, and unfit ones, are passed over (RFC 7517 section 5). */
+err jwe_keys_read(struct arena *a, const json_t *keys, struct key_set *out);
 /* The members that RFC 7638 hashes, in its order, as text: {"crv":…,"kty":…,"x":…,"y":…}. */
 err pkey_jwk(struct arena *a, EVP_PKEY *, struct str *json);

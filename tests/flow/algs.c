@@ -1,12 +1,13 @@
 #include "world.h"
 #include "hash.h"
 #include "code.h"
+#include "jwe.h"
 #include "jws.h"
 #include "keys.h"
 #include "oidc.h"
 #include "profile.h"
 
-/* By which algorithm a client is answered: ID tokens, userinfo, introspection. */
+/* By which algorithms a client is answered: ID tokens, userinfo, introspection, signed and encrypted. */
 
 static json_t *our_keys(struct world *w) { return json_object_get(json_of(w, ask(w, "GET", "/.well-known/jwks.json", "", "")), "keys"); }
 
@@ -249,4 +250,115 @@ TEST(a_copy_of_the_key_set_is_never_kept_for_longer_than_a_key_waits_before_it_s
 	assert_str(res_head(ask(w, "GET", "/.well-known/jwks.json", "", ""), "Cache-Control"), "public, max-age=3600");
 	w->conf.key_overlap = 600;
 	assert_str(res_head(ask(w, "GET", "/.well-known/jwks.json", "", ""), "Cache-Control"), "public, max-age=300");
+}
+
+/* ---- encrypted: nested JWTs ------------------------------------------------------------------------------------------------ */
+
+#define EC_SHUT "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ\",\"y\":\"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck\""
+#define EC_OPEN "{" EC_SHUT ",\"d\":\"VEmDZpDXXK8p8N0Cndsxs924q6nS1RXFASRl6BfUqdw\"}"
+
+/* A client whose answers of one kind are encrypted; EC_OPEN opens them. */
+static struct str of_enc(struct world *w, const char *member, const char *alg, const char *enc)
+{
+	struct str name = str_fmt(w->a, "%s-%zu-%zu", member, strlen(alg), strlen(enc));
+	struct str with = *enc ? str_fmt(w->a, ",\"%s_encrypted_response_enc\":\"%s\"", member, enc) : S("");
+	one_more(w, name.p, str_fmt(w->a, ",\"%s_encrypted_response_alg\":\"%s\"%s,\"jwks\":{\"keys\":[{\"kid\":\"e-1\",\"use\":\"enc\"," EC_SHUT "}]}",
+	                            member, alg, with.p).p);
+	return name;
+}
+
+static struct str opened(struct world *w, struct str token, const char *alg, const char *enc)
+{
+	struct jwe_key *mine;
+	struct bytes plain;
+	json_t *jwk;
+	fine(json_read_object(w->a, S(EC_OPEN), &jwk));
+	fine(jwe_key_private(w->a, jwk, &mine));
+	fine(jwe_decrypt(w->a, mine, token, str_of(alg), str_of(enc), &plain));
+	return str_dup(w->a, (const char *)plain.p, plain.n);
+}
+
+static const struct { const char *alg, *said, *enc; } BY[] = {
+	{ "ECDH-ES", "", "A128CBC-HS256" }, { "ECDH-ES", "A256GCM", "A256GCM" }, { "ECDH-ES+A256KW", "A256GCM", "A256GCM" },
+	{ "ECDH-ES+A256KW", "A128CBC-HS256", "A128CBC-HS256" },
+};
+
+TEST(answers_are_signed_then_encrypted_to_a_key_of_the_client)
+{
+	struct world *w = world();
+	for (size_t i = 0; i < sizeof BY / sizeof *BY; i++) {
+		struct str c = of_enc(w, "id_token", BY[i].alg, BY[i].said);
+		struct str token = told(w, redeem(w, c.p, consent(w, c.p, "openid", "")), "id_token");
+		assert_string_equal(json_text(verified(w, opened(w, token, BY[i].alg, BY[i].enc), "RS256", "JWT"), "aud").p, c.p);
+
+		c = of_enc(w, "introspection", BY[i].alg, BY[i].said);
+		struct res *rs = look(w, c.p, ACCEPT, token_of(w, c.p));
+		assert_str(rs->type, "application/token-introspection+jwt");
+		verified(w, opened(w, rs->body, BY[i].alg, BY[i].enc), "RS256", "token-introspection+jwt");
+
+		/* OpenID Connect Core section 5.3.2: encrypted alone when no signature was asked for */
+		c = of_enc(w, "userinfo", BY[i].alg, BY[i].said);
+		rs = userinfo(w, token_of(w, c.p));
+		json_t *claims;
+		assert_str(rs->type, "application/jwt");
+		fine(json_read_object(w->a, opened(w, rs->body, BY[i].alg, BY[i].enc), &claims));
+		assert_string_equal(json_text(claims, "aud").p, c.p);
+	}
+}
+
+TEST(an_id_token_that_was_encrypted_is_a_hint_once_its_client_has_opened_it)
+{
+	struct world *w = world();
+	struct id_hint who;
+	struct str c = of_enc(w, "id_token", "ECDH-ES", ""), token = told(w, redeem(w, c.p, consent(w, c.p, "openid", "")), "id_token");
+	fails(id_hint_read(world_req(w), token, &who), INVALID_REQUEST);
+	fine(id_hint_read(world_req(w), opened(w, token, "ECDH-ES", "A128CBC-HS256"), &who));
+}
+
+TEST(what_a_registration_may_say_of_encryption)
+{
+	struct arena *a = arena_new();
+	struct client c;
+#define SAYS(more) "{\"redirect_uris\":[\"https://a.example/cb\"],\"token_endpoint_auth_method\":\"none\"" more "}"
+#define KEY ",\"jwks\":{\"keys\":[{" EC_SHUT "}]}"
+	fine(client_parse(a, S("x"), S(SAYS(KEY ",\"id_token_encrypted_response_alg\":\"ECDH-ES\"")), &c));
+	assert_str(c.id_token.enc, "A128CBC-HS256");       /* the default */
+	assert_str(c.id_token.sign, "RS256");
+	fine(client_parse(a, S("x"), S(SAYS(",\"jwks_uri\":\"https://a.example/keys\",\"userinfo_encrypted_response_alg\":\"RSA-OAEP-256\"")), &c));
+	static const char *const WRONG[] = {
+		SAYS(",\"id_token_encrypted_response_alg\":\"ECDH-ES\""), SAYS(KEY ",\"id_token_encrypted_response_alg\":\"RSA-OAEP-256\""),
+		SAYS(KEY ",\"userinfo_encrypted_response_alg\":\"RSA1_5\""), SAYS(KEY ",\"id_token_encrypted_response_alg\":\"dir\""),
+		SAYS(KEY ",\"introspection_encrypted_response_alg\":\"PBES2-HS256+A128KW\""), SAYS(KEY ",\"id_token_encrypted_response_enc\":\"A256GCM\""),
+		SAYS(KEY ",\"id_token_encrypted_response_alg\":\"ECDH-ES\",\"id_token_encrypted_response_enc\":\"A128GCM\""),
+		SAYS(",\"id_token_encrypted_response_alg\":\"ECDH-ES\",\"jwks\":{\"keys\":[{" EC_SHUT ",\"use\":\"sig\"}]}"),
+		SAYS(",\"jwks_uri\":\"https://a.example/keys\",\"authorization_encrypted_response_alg\":\"ECDH-ES\""),
+		SAYS(",\"jwks_uri\":\"https://a.example/keys\",\"jwks\":{\"keys\":[{" EC_SHUT ",\"use\":\"enc\"}]}"),
+	};
+	for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++)
+		fails(client_parse(a, S("x"), str_of(WRONG[i]), &c), BAD_CONFIG);
+	arena_free(a);
+}
+
+#define TWO_KEYS ",\"jwks\":{\"keys\":[{" EC_SHUT "},{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" N_2048 "\"}]}"
+#define N_2048 "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl" \
+	"93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_" \
+	"xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"   /* RFC 7638 section 3.1 */
+
+TEST(what_discovery_says_of_signing_and_encrypting_is_what_a_registration_may_say)
+{
+	struct world *w = world();
+	json_t *o = json_of(w, ask(w, "GET", "/.well-known/openid-configuration", "", ""));
+	static const char *const OF[] = { "id_token", "userinfo", "introspection", "authorization" };
+	struct client c;
+	size_t tried = 0;
+	for (size_t i = 0; i < sizeof OF / sizeof *OF; i++) {
+		struct strs sign = json_strs(w->a, o, str_fmt(w->a, "%s_signing_alg_values_supported", OF[i]).p);
+		struct strs alg = json_strs(w->a, o, str_fmt(w->a, "%s_encryption_alg_values_supported", OF[i]).p);
+		struct strs enc = json_strs(w->a, o, str_fmt(w->a, "%s_encryption_enc_values_supported", OF[i]).p);
+		for (size_t n = 0; n < sign.n * alg.n * enc.n; n++, tried++)
+			fine(client_parse(w->a, S("x"), str_fmt(w->a, SAYS("%s,\"%s_signed_response_alg\":\"%s\","
+				"\"%s_encrypted_response_alg\":\"%s\",\"%s_encrypted_response_enc\":\"%s\""), TWO_KEYS, OF[i], sign.v[n % sign.n].p,
+				OF[i], alg.v[n / sign.n % alg.n].p, OF[i], enc.v[n / sign.n / alg.n].p), &c));
+	}
+	assert_int_equal(tried, 4 * 4 * 3 * 2);
 }
