@@ -192,6 +192,10 @@ static err check_words(struct arena *a, const struct client *c, const char *what
 	return OK;
 }
 
+/* RFC 6749 section 4.4: client_credentials MUST only be used by confidential clients. The rules of token exchange name a client, and the phone of a
+ * citizen is asked in a client's name: so it must be that client (RFC 8693 section 5, CIBA section 7.1). */
+static const struct str NEED_PROOF = S("client_credentials urn:ietf:params:oauth:grant-type:token-exchange urn:openid:params:grant-type:ciba");
+
 static err check_method(struct arena *a, const struct client *c)
 {
 	bool by_secret = str_starts(c->auth_method, S("client_secret_")), public = str_is(c->auth_method, "none");
@@ -208,9 +212,9 @@ static err check_method(struct arena *a, const struct client *c)
 		return wrong(a, c, "needs a tls_client_auth_subject_dn for", c->auth_method.p);
 	if (c->cert_bound_tokens && c->dpop_bound_tokens)
 		return wrong(a, c, "tokens are bound to a certificate or to a key, not to", "both");
-	/* RFC 6749 section 4.4: client_credentials MUST only be used by confidential clients */
-	if (public && strs_has(c->grant_types, S("client_credentials")))
-		return wrong(a, c, "a public client may not use", "client_credentials");
+	for (size_t i = 0; public && i < c->grant_types.n; i++)
+		if (word_in(NEED_PROOF, c->grant_types.v[i]))
+			return wrong(a, c, "a public client may not use", c->grant_types.v[i].p);
 	return OK;
 }
 
