@@ -45,7 +45,7 @@ static err id_of(struct run *r, struct str *id)
 static const struct { const char *option, *member; bool list; } MEMBERS[] = {
 	{ "--name", "client_name", false }, { "--redirect", "redirect_uris", true }, { "--post-logout", "post_logout_redirect_uris", true },
 	{ "--grant", "grant_types", true }, { "--scope", "scope", false }, { "--alg", "id_token_signed_response_alg", false },
-	{ "--profile", "profile", false }, { "--acr", "default_acr_values", true }, { "--subject", "subject_type", false }, { "--sector", "sector", false },
+	{ "--profile", "profile", false }, { "--minimum-acr", "minimum_acr", false }, { "--acr", "default_acr_values", true }, { "--subject", "subject_type", false }, { "--sector", "sector", false },
 	{ "--audience", "audiences", true }, { "--uri", "client_uri", false }, { "--tls-subject", "tls_client_auth_subject_dn", false },
 	{ "--jwks-uri", "jwks_uri", false },
 };
@@ -86,6 +86,8 @@ static err metadata_of(struct run *r, struct str method, struct str secret, stru
 		jw_bool(&w, "require_pkce", true);
 	if (arg_there(r, "--bound-tokens"))
 		jw_bool(&w, "tls_client_certificate_bound_access_tokens", true);
+	if (arg_there(r, "--dpop"))
+		jw_bool(&w, "dpop_bound_access_tokens", true);
 	jw_end(&w);
 	return jw_done(&w, out);
 }
@@ -177,8 +179,8 @@ static err drop(struct run *r)
 const struct command CLIENT_COMMANDS[] = {
 	{ "client", "add",
 	  "--name NAME [--redirect URI]... [--post-logout URI]... [--auth METHOD] [--public] [--jwks FILE] [--jwks-uri URI] [--tls-subject DN] [--scope WORDS] "
-	  "[--alg ALG] [--grant TYPE]... [--profile NAME] [--acr VALUE]... [--subject TYPE] [--sector HOST] [--audience URI]... [--uri URI] "
-	  "[--pkce] [--bound-tokens] [--trusted] [--id ID]",
+	  "[--alg ALG] [--grant TYPE]... [--profile NAME] [--acr VALUE]... [--minimum-acr VALUE] [--subject TYPE] [--sector HOST] [--audience URI]... [--uri URI] "
+	  "[--pkce] [--bound-tokens] [--dpop] [--trusted] [--id ID]",
 	  "register an application; its secret is printed once", add, NEEDS_SCHEMA },
 	{ "client", "list", "", "all applications", list, NEEDS_SCHEMA },
 	{ "client", "show", "ID", "one application", show, NEEDS_SCHEMA },

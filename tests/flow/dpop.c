@@ -299,6 +299,23 @@ TEST(the_key_of_one_client_is_of_no_use_with_the_token_of_another)
 	is_status(info(w, shown_with(w, first, one, (struct proof_wish){ 0 })), 200);
 }
 
+/* fapi2-security-profile-final-happy-flow: not in the address; any Accept will do (that answers carry Date is shown by http_server) */
+TEST(a_token_in_the_address_is_none_and_accept_does_not_matter)
+{
+	struct world *w = world();
+	struct signer *key = holder(w, "ES256");
+	struct str token = told(w, bound(w, "portal", key), "access_token");
+	struct str line = proof_line(w, key, (struct proof_wish){ .htm = "GET", .htu = "https://id.example/userinfo", .token = token });
+	is_status(ask(w, "GET", str_fmt(w->a, "/userinfo?access_token=%s", token.p).p, line.p, ""), 401);
+	static const char *const ACCEPT[] = { "application/json;charset=UTF-8", "*/*", "text/html;q=0.1, application/json", "application/jwt", "x", "" };
+	for (size_t i = 0; i < sizeof ACCEPT / sizeof *ACCEPT; i++) {
+		struct str head = str_fmt(w->a, "%sAccept: %s\n", shown_with(w, token, key, (struct proof_wish){ 0 }).p, ACCEPT[i]);
+		struct res *rs = info(w, head);
+		is_status(rs, 200);
+		assert_str(rs->type, "application/json");
+	}
+}
+
 TEST(who_comes_without_a_token_is_told_both_ways)
 {
 	struct world *w = world();

@@ -3,6 +3,7 @@
 #include "audit_of.h"
 #include "client.h"
 #include "code.h"
+#include "file.h"
 #include "hash.h"
 #include "x509.h"
 
@@ -185,6 +186,29 @@ TEST(every_endpoint_that_a_client_calls_has_a_second_name)
 	}
 	w->conf.cert_host = S("");
 	assert_null(json_object_get(json_of(w, ask(w, "GET", "/.well-known/openid-configuration", "", "")), "mtls_endpoint_aliases"));
+}
+
+/* The proxy's sample lets in what discovery names, and no more. */
+TEST(the_proxy_of_the_certificate_host_knows_every_second_name)
+{
+	struct world *w = world();
+	struct str conf;
+	const char *name;
+	json_t *aliases = json_object_get(json_of(w, ask(w, "GET", "/.well-known/openid-configuration", "", "")), "mtls_endpoint_aliases"), *v;
+	fine(file_read(w->a, DEPLOY "/nginx/certificate-host.conf", 8192, &conf));
+	const char *line = strstr(conf.p, "location ~ ^/(login/tls/certificate|");
+	assert_non_null(line);
+	struct str allowed = str_fmt(w->a, "|%.*s|", (int)strcspn(line + 36, ")"), line + 36);
+	size_t paths = 0, n = 0;
+	json_object_foreach(aliases, name, v) {
+		struct str path = str_from(w->a, json_text(aliases, name), strlen("https://cert.id.example/"));
+		if (!strstr(allowed.p, str_fmt(w->a, "|%s|", path.p).p))
+			fail_msg("%s: /%s is not in %s", name, path.p, allowed.p);
+		n++;
+	}
+	for (size_t i = 1; i < allowed.n; i++)
+		paths += allowed.p[i] == '|';
+	assert_int_equal(paths, n);
 }
 
 TEST(an_assertion_may_name_the_second_name)
