@@ -84,6 +84,7 @@ static const struct sweep SWEEPS[] = {
 	{ NULL, SWEEP("decoupled", "hash") },       /* what was granted has a session of its own */
 	{ NULL, SWEEP("revoked_token", "jti") },
 	{ NULL, "DELETE FROM logout_delivery WHERE (sid, client_id) IN " OLDEST("sid, client_id", "logout_delivery") " RETURNING 1" },
+	{ NULL, SWEEP("invite", "id") },
 	{ NULL, "DELETE FROM once WHERE (kind, id) IN " OLDEST("kind, id", "once") " RETURNING 1" },
 };
 

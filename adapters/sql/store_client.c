@@ -5,7 +5,7 @@ static const struct col CLIENT[] = {
 	COL_S(client_row, id), COL_S(client_row, name), COL_S(client_row, metadata), COL_I(client_row, created_at),
 	COL_I(client_row, updated_at), COL_I(client_row, disabled_at), COL_I(client_row, version),
 };
-static const struct cols client_cols = COLS(client_row, CLIENT);
+const struct cols client_cols = COLS(client_row, CLIENT);
 
 err store_client(struct store *s, struct arena *a, struct str id, struct client_row **out)
 {
@@ -60,6 +60,7 @@ err store_client_remove(struct store *s, struct arena *a, struct str id, bool *e
 		SQL("UPDATE client SET change = $2 WHERE id = $1", txt(id), txt(ev->id)),
 		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM client WHERE id = $12 AND change = $1)", txt(id)),
 		SQL("DELETE FROM client WHERE id = $1 AND change = $2 RETURNING id", txt(id), txt(ev->id)),
+		SQL("DELETE FROM registration WHERE client_id = $1 AND NOT EXISTS (SELECT 1 FROM client WHERE id = $1)", txt(id)),
 	};
 	TRY(ask_write(s, a, id, st, COUNT(st)));
 	*existed = st[2].rows.n;

@@ -6,7 +6,7 @@ enum { LINE_MOST = 4096, GIVEN_MOST = 256 };
 
 /* One part of struct command's args. */
 struct spec { struct str name; bool option, value, many, required; };
-struct specs { struct spec v[32]; size_t n; };
+struct specs { struct spec v[64]; size_t n; };
 
 /* An UPPER CASE word after an option is its value; anywhere else it is an operand. */
 static struct specs specs_of(struct arena *a, const char *args)
@@ -37,7 +37,7 @@ enum { EVERYWHERE_COUNT = sizeof EVERYWHERE / sizeof *EVERYWHERE };
 
 static err unknown_option(struct run *r, const struct specs *s, struct str name)
 {
-	const char *names[40];
+	const char *names[72];
 	size_t n = 0;
 	for (size_t i = 0; i < s->n; i++)
 		if (s->v[i].option)

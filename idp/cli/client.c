@@ -1,13 +1,17 @@
 #include "client.h"
 #include "code.h"
+#include "hash.h"
+#include "profile.h"
 #include "rand.h"
+#include "settings.h"
 #include "tool.h"
 
 static const struct column COLUMNS[] = {
 	{ "client_id", "client_id", 0 }, { "client_secret", "client_secret", 0 }, { "name", "client_name", 0 }, { "state", "state", 0 },
 	{ "auth", "token_endpoint_auth_method", 0 }, { "grants", "grant_types", 0 }, { "redirect", "redirect_uris", 0 },
 	{ "post-logout", "post_logout_redirect_uris", 0 }, { "scope", "scope", 0 }, { "id token", "id_token_signed_response_alg", 0 },
-	{ "subject", "subject_type", 0 }, { "profile", "profile", 0 }, { "trusted", "trusted", 0 }, { "added", "created_at", 0 },
+	{ "subject", "subject_type", 0 }, { "sector", "sector_identifier_uri", 0 }, { "keys", "jwks_uri", 0 }, { "login", "initiate_login_uri", 0 },
+	{ "contacts", "contacts", 0 }, { "profile", "profile", 0 }, { "trusted", "trusted", 0 }, { "added", "created_at", 0 },
 	{ "changed", "updated_at", 0 }, { 0 },
 };
 
@@ -47,7 +51,8 @@ static const struct { const char *option, *member; bool list; } MEMBERS[] = {
 	{ "--grant", "grant_types", true }, { "--scope", "scope", false }, { "--alg", "id_token_signed_response_alg", false },
 	{ "--profile", "profile", false }, { "--minimum-acr", "minimum_acr", false }, { "--acr", "default_acr_values", true }, { "--subject", "subject_type", false }, { "--sector", "sector", false },
 	{ "--audience", "audiences", true }, { "--uri", "client_uri", false }, { "--tls-subject", "tls_client_auth_subject_dn", false },
-	{ "--jwks-uri", "jwks_uri", false },
+	{ "--jwks-uri", "jwks_uri", false }, { "--logo", "logo_uri", false }, { "--policy", "policy_uri", false }, { "--tos", "tos_uri", false },
+	{ "--login", "initiate_login_uri", false }, { "--contact", "contacts", true },
 };
 
 static err read_jwks(struct run *r, struct jw *w)
@@ -176,14 +181,105 @@ static err drop(struct run *r)
 	return OK;
 }
 
+/* ---- initial access tokens: RFC 7591 section 1.2 ---------------------------------------------------------------------- */
+
+static const struct column INVITE[] = {
+	{ "id", "id", 0 }, { "token", "token", 0 }, { "name", "name", 0 }, { "profile", "profile", 0 }, { "scope", "scope", 0 }, { "uses", "uses", 0 }, { "until", "until", 0 }, { 0 },
+};
+
+enum { USES_MOST = 100000, DAYS_MOST = 366, A_DAY = 86400 };
+
+static err count_of(struct run *r, const char *option, int64_t unsaid, int64_t most, int64_t *out)
+{
+	*out = unsaid;
+	if (arg_there(r, option) && !str_int(arg(r, option), 1, most, out))
+		return fault(r->a, &BAD_USAGE, "%s is 1 to %lld", option, (long long)most);
+	return OK;
+}
+
+static json_t *invite_shown(struct run *r, const struct invite_row *v)
+{
+	json_t *o = json_object();
+	bool over = v->revoked_at || v->expires_at <= r->now || v->uses_left < 1;
+	json_put(o, "id", show_str(v->id));
+	json_put(o, "name", show_str(v->name));
+	json_put(o, "profile", show_str(v->profile));
+	json_put(o, "scope", show_str(v->scope));
+	json_put(o, "uses", json_integer(v->uses_left));
+	json_put(o, "until", show_time(r, v->expires_at));
+	json_put(o, "state", json_string(v->revoked_at ? "revoked" : over ? "over" : "open"));
+	return o;
+}
+
+static err invite(struct run *r)
+{
+	int64_t days;
+	struct str token = rand_token(r->a);
+	struct invite_row v = { .id = rand_id(r->a, r->now_ms), .hash = hash_of(r->a, token), .name = arg(r, "--name"), .profile = arg(r, "--profile"),
+		.scope = arg_there(r, "--scope") ? strs_join(r->a, str_words(r->a, arg(r, "--scope")), S(" ")) : r->house->conf->registration_scope, .created_at = r->now };
+	TRY(count_of(r, "--uses", 1, USES_MOST, &v.uses_left));
+	TRY(count_of(r, "--days", 7, DAYS_MOST, &days));
+	v.expires_at = r->now + days * A_DAY;
+	const struct profile *p = profile_of(v.profile);
+	if (!p)
+		return fault(r->a, &BAD_USAGE, "there is no profile %s", v.profile.p);
+	v.profile = p->name;
+	struct audit ev = audit_by_tool(r, "invite.added");
+	ev.detail = str_fmt(r->a, "{\"invite\":\"%s\"}", v.id.p);
+	TRY(store_invite_add(r->house->store, r->a, &v, &ev));
+	json_t *o = json_own(r->a, invite_shown(r, &v));
+	json_put(o, "token", show_str(token));
+	show_one(r, o, INVITE);
+	if (!r->json)
+		fprintf(stderr, "The token is shown this once. POST metadata (RFC 7591) to %s/register with it as Bearer.\n", r->house->issuer.p);
+	return OK;
+}
+
+static err invites(struct run *r)
+{
+	static const struct column LIST[] = { { "ID", "id", 36 }, { "NAME", "name", 0 }, { "STATE", "state", 7 }, { "USES", "uses", 6 }, { 0 } };
+	enum { PAGE = 200 };
+	json_t *rows = json_own(r->a, json_array());
+	struct str after = S("");
+	for (size_t n = PAGE; n == PAGE;) {
+		struct invite_row *page;
+		TRY(store_invite_list(r->house->store, r->a, after, PAGE, &page, &n));
+		for (size_t i = 0; i < n; i++)
+			json_array_append_new(rows, invite_shown(r, &page[i]));
+		if (n)
+			after = page[n - 1].id;
+	}
+	show_list(r, rows, LIST);
+	return OK;
+}
+
+static err uninvite(struct run *r)
+{
+	bool existed;
+	struct audit ev = audit_by_tool(r, "invite.revoked");
+	ev.detail = str_fmt(r->a, "{\"invite\":%s}", json_dump(r->a, json_own(r->a, show_str(arg(r, "ID")))).p);
+	TRY(store_invite_revoke(r->house->store, r->a, arg(r, "ID"), r->now, &existed, &ev));
+	if (!existed)
+		return fault(r->a, &NOT_FOUND, "there is no invitation %s that is not revoked; motid client invites lists them all", arg(r, "ID").p);
+	json_t *o = json_own(r->a, json_object());
+	json_put(o, "revoked", show_str(arg(r, "ID")));
+	show_one(r, o, (const struct column[]){ { "revoked", "revoked", 0 }, { 0 } });
+	return OK;
+}
+
 const struct command CLIENT_COMMANDS[] = {
 	{ "client", "add",
 	  "--name NAME [--redirect URI]... [--post-logout URI]... [--auth METHOD] [--public] [--jwks FILE] [--jwks-uri URI] [--tls-subject DN] [--scope WORDS] "
 	  "[--alg ALG] [--grant TYPE]... [--profile NAME] [--acr VALUE]... [--minimum-acr VALUE] [--subject TYPE] [--sector HOST] [--audience URI]... [--uri URI] "
+	  "[--logo URI] [--policy URI] [--tos URI] [--login URI] [--contact EMAIL]... "
 	  "[--pkce] [--bound-tokens] [--dpop] [--trusted] [--id ID]",
 	  "register an application; its secret is printed once", add, NEEDS_SCHEMA },
 	{ "client", "list", "", "all applications", list, NEEDS_SCHEMA },
 	{ "client", "show", "ID", "one application", show, NEEDS_SCHEMA },
 	{ "client", "remove", "ID", "remove an application and end what it was granted", drop, NEEDS_SCHEMA },
+	{ "client", "invite", "--name NAME [--uses N] [--days N] [--profile NAME] [--scope WORDS]",
+	  "let an application register itself, by a token", invite, NEEDS_SCHEMA },
+	{ "client", "invites", "", "all such tokens", invites, NEEDS_SCHEMA },
+	{ "client", "uninvite", "ID", "revoke such a token; what it registered stays", uninvite, NEEDS_SCHEMA },
 	{ 0 },
 };

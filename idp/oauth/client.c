@@ -9,60 +9,64 @@
 
 /* ---- reading a registration ------------------------------------------------------------------------------------- */
 
-enum member { TEXT, TEXTS, FLAG, JWKS, IGNORED };
+/* NOTED and NOTED_LIST are kept and told, and nothing here depends on them. */
+enum member { TEXT, TEXTS, FLAG, JWKS, NOTED, NOTED_LIST };
+enum whose { OURS, THEIRS };
 
 /* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9101 section 10.5, RFC 9126 section 6,
- * RFC 9449 section 5.2, RFC 9701 section 6, JARM section 3; the last rows are ours */
-static const struct { const char *name; enum member type; size_t at; } MEMBERS[] = {
+ * RFC 9449 section 5.2, RFC 9701 section 6, JARM section 3; the last rows are ours. THEIRS: an application that registers itself may say it (register.c). */
+static const struct { const char *name; enum member type; size_t at; enum whose whose; } MEMBERS[] = {
 #define AT(f) offsetof(struct client, f)
-	{ "client_name",                     TEXT,    AT(name) },
-	{ "client_uri",                      TEXT,    AT(client_uri) },
-	{ "logo_uri",                        TEXT,    AT(logo_uri) },
-	{ "tos_uri",                         TEXT,    AT(tos_uri) },
-	{ "policy_uri",                      TEXT,    AT(policy_uri) },
-	{ "redirect_uris",                   TEXTS,   AT(redirect_uris) },
-	{ "post_logout_redirect_uris",       TEXTS,   AT(post_logout_redirect_uris) },
-	{ "grant_types",                     TEXTS,   AT(grant_types) },
-	{ "response_types",                  TEXTS,   AT(response_types) },
-	{ "scope",                           TEXT,    AT(scope) },
-	{ "token_endpoint_auth_method",      TEXT,    AT(auth_method) },
-	{ "id_token_signed_response_alg",    TEXT,    AT(id_token.sign) },
-	{ "userinfo_signed_response_alg",    TEXT,    AT(userinfo.sign) },
-	{ "introspection_signed_response_alg", TEXT,  AT(introspection.sign) },
-	{ "id_token_encrypted_response_alg", TEXT,    AT(id_token.alg) },
-	{ "id_token_encrypted_response_enc", TEXT,    AT(id_token.enc) },
-	{ "userinfo_encrypted_response_alg", TEXT,    AT(userinfo.alg) },
-	{ "userinfo_encrypted_response_enc", TEXT,    AT(userinfo.enc) },
-	{ "introspection_encrypted_response_alg", TEXT, AT(introspection.alg) },
-	{ "introspection_encrypted_response_enc", TEXT, AT(introspection.enc) },
-	{ "authorization_encrypted_response_alg", TEXT, AT(authorization.alg) },
-	{ "authorization_encrypted_response_enc", TEXT, AT(authorization.enc) },
-	{ "subject_type",                    TEXT,    AT(subject_type) },
-	{ "require_auth_time",               FLAG,    AT(require_auth_time) },
-	{ "jwks",                            JWKS,    AT(jwks) },
-	{ "jwks_uri",                        TEXT,    AT(jwks_uri) },
-	{ "tls_client_auth_subject_dn",      TEXT,    AT(tls_subject_dn) },
-	{ "tls_client_certificate_bound_access_tokens", FLAG, AT(cert_bound_tokens) },
-	{ "dpop_bound_access_tokens",        FLAG,    AT(dpop_bound_tokens) },
-	{ "default_acr_values",              IGNORED, 0 },          /* read below: words */
-	{ "application_type",                IGNORED, 0 },
-	{ "contacts",                        IGNORED, 0 },
-	{ "software_id",                     IGNORED, 0 },
-	{ "software_version",                IGNORED, 0 },
-	{ "client_secret_hash",              TEXT,    AT(secret_hash) },
-	{ "sector",                          TEXT,    AT(sector) },
-	{ "profile",                         TEXT,    AT(profile) },
-	{ "require_pushed_authorization_requests", FLAG, AT(require_par) },
-	{ "require_signed_request_object",   FLAG,    AT(require_signed) },
-	{ "request_object_signing_alg",      TEXT,    AT(request_alg) },
-	{ "request_uris",                    TEXTS,   AT(request_uris) },
-	{ "authorization_signed_response_alg", TEXT,  AT(authorization.sign) },
-	{ "require_pkce",                    FLAG,    AT(require_pkce) },
-	{ "dpop_nonce",                      FLAG,    AT(dpop_nonce) },
-	{ "minimum_acr",                     TEXT,    AT(minimum_acr) },
-	{ "userinfo_acr",                    TEXT,    AT(userinfo_acr) },
-	{ "trusted",                         FLAG,    AT(trusted) },
-	{ "audiences",                       TEXTS,   AT(audiences) },
+	{ "client_name",                     TEXT,   AT(name),                      THEIRS },
+	{ "client_uri",                      TEXT,   AT(client_uri),                THEIRS },
+	{ "logo_uri",                        TEXT,   AT(logo_uri),                  THEIRS },
+	{ "tos_uri",                         TEXT,   AT(tos_uri),                   THEIRS },
+	{ "policy_uri",                      TEXT,   AT(policy_uri),                THEIRS },
+	{ "redirect_uris",                   TEXTS,  AT(redirect_uris),             THEIRS },
+	{ "post_logout_redirect_uris",       TEXTS,  AT(post_logout_redirect_uris), THEIRS },
+	{ "grant_types",                     TEXTS,  AT(grant_types),               THEIRS },
+	{ "response_types",                  TEXTS,  AT(response_types),            THEIRS },
+	{ "scope",                           TEXT,   AT(scope),                     THEIRS },
+	{ "token_endpoint_auth_method",      TEXT,   AT(auth_method),               THEIRS },
+	{ "id_token_signed_response_alg",    TEXT,   AT(id_token.sign),             THEIRS },
+	{ "userinfo_signed_response_alg",    TEXT,   AT(userinfo.sign),             THEIRS },
+	{ "introspection_signed_response_alg", TEXT, AT(introspection.sign),        THEIRS },
+	{ "id_token_encrypted_response_alg", TEXT, AT(id_token.alg),                THEIRS },
+	{ "id_token_encrypted_response_enc", TEXT, AT(id_token.enc),                THEIRS },
+	{ "userinfo_encrypted_response_alg", TEXT, AT(userinfo.alg),                THEIRS },
+	{ "userinfo_encrypted_response_enc", TEXT, AT(userinfo.enc),                THEIRS },
+	{ "introspection_encrypted_response_alg", TEXT, AT(introspection.alg),      THEIRS },
+	{ "introspection_encrypted_response_enc", TEXT, AT(introspection.enc),      THEIRS },
+	{ "authorization_encrypted_response_alg", TEXT, AT(authorization.alg),      THEIRS },
+	{ "authorization_encrypted_response_enc", TEXT, AT(authorization.enc),      THEIRS },
+	{ "subject_type",                    TEXT,   AT(subject_type),              THEIRS },
+	{ "sector_identifier_uri",           TEXT,   AT(sector_identifier_uri),     THEIRS },
+	{ "require_auth_time",               FLAG,   AT(require_auth_time),         THEIRS },
+	{ "jwks",                            JWKS,   AT(jwks),                      THEIRS },
+	{ "jwks_uri",                        TEXT,   AT(jwks_uri),                  THEIRS },
+	{ "tls_client_auth_subject_dn",      TEXT,   AT(tls_subject_dn),            THEIRS },
+	{ "tls_client_certificate_bound_access_tokens", FLAG, AT(cert_bound_tokens), THEIRS },
+	{ "dpop_bound_access_tokens",        FLAG,   AT(dpop_bound_tokens),         THEIRS },
+	{ "initiate_login_uri",              TEXT,   AT(initiate_login_uri),        THEIRS },
+	{ "default_acr_values",              NOTED_LIST, 0,                         THEIRS },          /* read below: words */
+	{ "application_type",                NOTED,  0,                             THEIRS },
+	{ "contacts",                        NOTED_LIST, 0,                         THEIRS },
+	{ "software_id",                     NOTED,  0,                             THEIRS },
+	{ "software_version",                NOTED,  0,                             THEIRS },
+	{ "client_secret_hash",              TEXT,   AT(secret_hash),               OURS },
+	{ "sector",                          TEXT,   AT(sector),                    OURS },
+	{ "profile",                         TEXT,   AT(profile),                   OURS },
+	{ "require_pushed_authorization_requests", FLAG, AT(require_par),           THEIRS },
+	{ "require_signed_request_object",   FLAG,   AT(require_signed),            THEIRS },
+	{ "request_object_signing_alg",      TEXT,   AT(request_alg),               THEIRS },
+	{ "request_uris",                    TEXTS,  AT(request_uris),              THEIRS },
+	{ "authorization_signed_response_alg", TEXT, AT(authorization.sign),        THEIRS },
+	{ "require_pkce",                    FLAG,   AT(require_pkce),              OURS },
+	{ "dpop_nonce",                      FLAG,   AT(dpop_nonce),                OURS },
+	{ "minimum_acr",                     TEXT,   AT(minimum_acr),               OURS },
+	{ "userinfo_acr",                    TEXT,   AT(userinfo_acr),              OURS },
+	{ "trusted",                         FLAG,   AT(trusted),                   OURS },
+	{ "audiences",                       TEXTS,  AT(audiences),                 OURS },
 #undef AT
 };
 enum { MEMBERS_N = sizeof MEMBERS / sizeof *MEMBERS, TEXT_MOST = 2048, TEXTS_MOST = 100 };
@@ -112,8 +116,10 @@ static err read_member(struct arena *a, struct client *c, const json_t *o, size_
 		return json_bool(o, name, at) ? OK : wrong(a, c, "not true or false:", name);
 	case JWKS:
 		return key_set_read(a, json_object_get(o, name), at);
-	case IGNORED:
-		break;
+	case NOTED:
+		return json_str(o, name, &text) && text.n <= TEXT_MOST ? OK : wrong(a, c, "not a string, or too long:", name);
+	case NOTED_LIST:
+		return read_texts(a, c, o, name, &(struct strs){ 0 });
 	}
 	return OK;
 }
@@ -128,15 +134,13 @@ static err read_members(struct arena *a, struct client *c, json_t *o)
 			i++;
 		if (i == MEMBERS_N)
 			return unknown_member(a, c, name);
+		c->wrong = MEMBERS[i].name;
 		err e = read_member(a, c, o, i);
 		if (e.kind)
 			return e.kind == &BAD_CONFIG ? e : fault(a, &BAD_CONFIG, "client %s: %s: %s", c->id.p, name, e.why);
 	}
-	if (json_object_get(o, "default_acr_values")) {
-		struct strs l;
-		TRY(read_texts(a, c, o, "default_acr_values", &l));
-		c->default_acr_values = strs_join(a, l, S(" "));
-	}
+	c->wrong = NULL;
+	c->default_acr_values = strs_join(a, json_strs(a, o, "default_acr_values"), S(" "));
 	return OK;
 }
 
@@ -172,23 +176,56 @@ static bool uri_fit(struct arena *a, struct str uri)
 	return uri.p[scheme] == ':' && memchr(uri.p, '.', scheme) != NULL;
 }
 
-static err check_uris(struct arena *a, const struct client *c)
+/* A page of theirs that people are sent to, or a document that we read. */
+static bool page_fit(struct arena *a, struct str uri)
 {
-	const struct strs *lists[] = { &c->redirect_uris, &c->post_logout_redirect_uris };
-	for (size_t n = 0; n < 2; n++)
-		for (size_t i = 0; i < lists[n]->n; i++)
-			if (!uri_fit(a, lists[n]->v[i]))
-				return wrong(a, c, "not a usable URI:", lists[n]->v[i].p);
+	return uri_fit(a, uri) && (str_starts(uri, S("https://")) || str_starts(uri, S("http://")));
+}
+
+static err check_list(struct arena *a, const struct client *c, const struct strs *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (!uri_fit(a, l->v[i]))
+			return wrong(a, c, "not a usable URI:", l->v[i].p);
+	return OK;
+}
+
+static err check_redirects(struct arena *a, struct client *c)
+{
+	TRY(check_list(a, c, &c->redirect_uris));
 	if (strs_has(c->grant_types, S("authorization_code")) && !c->redirect_uris.n)
 		return wrong(a, c, "needs redirect_uris for", "authorization_code");
 	return OK;
 }
 
-static err check_words(struct arena *a, const struct client *c, const char *what, struct strs l, struct str allowed)
+static err check_post_logout(struct arena *a, struct client *c) { return check_list(a, c, &c->post_logout_redirect_uris); }
+
+static err check_page(struct arena *a, const struct client *c, struct str uri)
+{
+	return str_empty(uri) || page_fit(a, uri) ? OK : wrong(a, c, "not an https address:", uri.p);
+}
+
+static err check_client_uri(struct arena *a, struct client *c) { return check_page(a, c, c->client_uri); }
+static err check_logo(struct arena *a, struct client *c) { return check_page(a, c, c->logo_uri); }
+static err check_tos(struct arena *a, struct client *c) { return check_page(a, c, c->tos_uri); }
+static err check_policy(struct arena *a, struct client *c) { return check_page(a, c, c->policy_uri); }
+static err check_jwks_uri(struct arena *a, struct client *c) { return check_page(a, c, c->jwks_uri); }
+static err check_sector_uri(struct arena *a, struct client *c) { return check_page(a, c, c->sector_identifier_uri); }
+
+/* OpenID Connect Registration section 2, initiate_login_uri: "URI using the https scheme" */
+static err check_initiate(struct arena *a, struct client *c)
+{
+	return str_empty(c->initiate_login_uri) || (str_starts(c->initiate_login_uri, S("https://")) && uri_fit(a, c->initiate_login_uri)) ? OK
+		: wrong(a, c, "not an https address:", c->initiate_login_uri.p);
+}
+
+static err check_words(struct arena *a, struct client *c, const char *what, struct strs l, struct str allowed)
 {
 	for (size_t i = 0; i < l.n; i++)
-		if (!word_in(allowed, l.v[i]))
+		if (!word_in(allowed, l.v[i])) {
+			c->beyond_profile = true;
 			return fault(a, &BAD_CONFIG, "client %s: %s '%s' is not in profile %s", c->id.p, what, l.v[i].p, c->profile.p);
+		}
 	return OK;
 }
 
@@ -196,29 +233,21 @@ static err check_words(struct arena *a, const struct client *c, const char *what
  * citizen is asked in a client's name: so it must be that client (RFC 8693 section 5, CIBA section 7.1). */
 static const struct str NEED_PROOF = S("client_credentials urn:ietf:params:oauth:grant-type:token-exchange urn:openid:params:grant-type:ciba");
 
-static err check_method(struct arena *a, const struct client *c)
+static err check_auth_method(struct arena *a, struct client *c)
 {
-	bool by_secret = str_starts(c->auth_method, S("client_secret_")), public = str_is(c->auth_method, "none");
-	bool by_key = str_is(c->auth_method, "private_key_jwt") || str_is(c->auth_method, "self_signed_tls_client_auth");
-	if (by_secret && c->secret_hash.n != 43)
-		return wrong(a, c, "needs a client_secret_hash for", c->auth_method.p);
-	if (!by_secret && c->secret_hash.n)
-		return wrong(a, c, "has a secret that is not used by", c->auth_method.p);
-	if ((c->jwks.n || c->jwks.nto) && c->jwks_uri.n)                  /* RFC 7591 section 2: they "MUST NOT both be present" */
-		return wrong(a, c, "has both jwks and", "jwks_uri");
-	if (by_key && !c->jwks.n && str_empty(c->jwks_uri))
-		return wrong(a, c, "needs a usable key in jwks, or a jwks_uri, for", c->auth_method.p);
-	if (str_is(c->auth_method, "tls_client_auth") && str_empty(c->tls_subject_dn))
-		return wrong(a, c, "needs a tls_client_auth_subject_dn for", c->auth_method.p);
-	if (c->cert_bound_tokens && c->dpop_bound_tokens)
-		return wrong(a, c, "tokens are bound to a certificate or to a key, not to", "both");
-	for (size_t i = 0; public && i < c->grant_types.n; i++)
+	return check_words(a, c, "token_endpoint_auth_method", (struct strs){ &c->auth_method, 1 }, c->rules->auth_methods);
+}
+
+static err check_grant_types(struct arena *a, struct client *c)
+{
+	TRY(check_words(a, c, "grant_type", c->grant_types, c->rules->grant_types));
+	for (size_t i = 0; str_is(c->auth_method, "none") && i < c->grant_types.n; i++)
 		if (word_in(NEED_PROOF, c->grant_types.v[i]))
 			return wrong(a, c, "a public client may not use", c->grant_types.v[i].p);
 	return OK;
 }
 
-static err check_floors(struct arena *a, const struct client *c)
+static err check_floors(struct arena *a, struct client *c)
 {
 	const struct str floors[] = { c->minimum_acr, c->userinfo_acr };
 	for (size_t i = 0; i < 2; i++)
@@ -227,16 +256,63 @@ static err check_floors(struct arena *a, const struct client *c)
 	return OK;
 }
 
-/* OpenID Connect Core section 8.1: one host for all redirect URIs, or a sector that is named */
+/* RFC 7591 section 2.1: the grant type authorization_code goes with the response type code */
+static err check_response_types(struct arena *a, struct client *c)
+{
+	TRY(check_words(a, c, "response_type", c->response_types, c->rules->response_types));
+	if (strs_has(c->grant_types, S("authorization_code")) && !strs_has(c->response_types, S("code")))
+		return wrong(a, c, "needs response_types with code for", "authorization_code");
+	return OK;
+}
+
+static err check_subject_type(struct arena *a, struct client *c)
+{
+	return str_is(c->subject_type, "pairwise") || str_is(c->subject_type, "public") ? OK : wrong(a, c, "no such subject_type:", c->subject_type.p);
+}
+
+static err check_secret(struct arena *a, struct client *c)
+{
+	bool by_secret = str_starts(c->auth_method, S("client_secret_"));
+	if (by_secret && c->secret_hash.n != 43)
+		return wrong(a, c, "needs a client_secret_hash for", c->auth_method.p);
+	if (!by_secret && c->secret_hash.n)
+		return wrong(a, c, "has a secret that is not used by", c->auth_method.p);
+	return OK;
+}
+
+static err check_jwks(struct arena *a, struct client *c)
+{
+	bool by_key = str_is(c->auth_method, "private_key_jwt") || str_is(c->auth_method, "self_signed_tls_client_auth");
+	if ((c->jwks.n || c->jwks.nto) && c->jwks_uri.n)                  /* RFC 7591 section 2: they "MUST NOT both be present" */
+		return wrong(a, c, "has both jwks and", "jwks_uri");
+	if (by_key && !c->jwks.n && str_empty(c->jwks_uri))
+		return wrong(a, c, "needs a usable key in jwks, or a jwks_uri, for", c->auth_method.p);
+	return OK;
+}
+
+static err check_binding(struct arena *a, struct client *c)
+{
+	return c->cert_bound_tokens && c->dpop_bound_tokens ? wrong(a, c, "tokens are bound to a certificate or to a key, not to", "both") : OK;
+}
+
+static err check_tls_subject(struct arena *a, struct client *c)
+{
+	if (str_is(c->auth_method, "tls_client_auth") && str_empty(c->tls_subject_dn))
+		return wrong(a, c, "needs a tls_client_auth_subject_dn for", c->auth_method.p);
+	return OK;
+}
+
+/* OpenID Connect Core section 8.1: one host for all redirect URIs, or a sector that is named, by the operator or by a document that
+ * lists them all (register.c reads it) */
 static err find_sector(struct arena *a, struct client *c)
 {
-	if (str_is(c->subject_type, "public") || c->sector.n || !c->redirect_uris.n) {
+	if (str_is(c->subject_type, "public") || c->sector.n || (!c->redirect_uris.n && str_empty(c->sector_identifier_uri))) {
 		if (str_empty(c->sector))
 			c->sector = c->id;
 		return OK;
 	}
-	c->sector = host_of(a, c->redirect_uris.v[0]);
-	for (size_t i = 1; i < c->redirect_uris.n; i++)
+	c->sector = host_of(a, c->sector_identifier_uri.n ? c->sector_identifier_uri : c->redirect_uris.v[0]);
+	for (size_t i = 1; i < c->redirect_uris.n && str_empty(c->sector_identifier_uri); i++)
 		if (!str_eq(host_of(a, c->redirect_uris.v[i]), c->sector))
 			return wrong(a, c, "redirect_uris on several hosts need a", "sector");
 	return OK;
@@ -250,10 +326,12 @@ static bool one_of(const struct str *l, struct str s)
 }
 
 /* OpenID Connect Registration section 2: enc needs alg; alg without enc means the first. A key must be there, or be published elsewhere. */
-static err check_envelope(struct arena *a, const struct client *c, const char *what, struct envelope *how)
+static err check_envelope(struct arena *a, struct client *c, const char *what, struct envelope *how)
 {
-	if (how->sign.n && !word_in(c->rules->id_token_algs, how->sign))
-		return fault(a, &BAD_CONFIG, "client %s: %s_signed_response_alg '%s' is not in profile %s", c->id.p, what, how->sign.p, c->profile.p);
+	c->wrong = str_fmt(a, "%s_signed_response_alg", what).p;
+	if (how->sign.n)
+		TRY(check_words(a, c, c->wrong, (struct strs){ &how->sign, 1 }, c->rules->id_token_algs));
+	c->wrong = str_fmt(a, "%s_encrypted_response_alg", what).p;
 	if (str_empty(how->alg))
 		return str_empty(how->enc) ? OK : wrong(a, c, "has an encrypted_response_enc without an alg for", what);
 	if (str_empty(how->enc))
@@ -276,35 +354,53 @@ static err check_envelopes(struct arena *a, struct client *c)
 }
 
 /* OpenID Connect Core section 6.2: https, 512 characters at most; a fragment may be the hash of what is there */
-static err check_requests(struct arena *a, const struct client *c)
+static err check_request_uris(struct arena *a, struct client *c)
 {
 	for (size_t i = 0; i < c->request_uris.n; i++) {
 		struct str uri = c->request_uris.v[i], bare = str_dup(a, uri.p, strcspn(uri.p, "#"));
 		if (!str_starts(uri, S("http")) || uri.n > 512 || !uri_fit(a, bare) || !str_printable(uri))
 			return wrong(a, c, "not a usable URI:", uri.p);
 	}
-	if (c->request_alg.n)
-		TRY(check_words(a, c, "request_object_signing_alg", (struct strs){ (struct str[]){ c->request_alg }, 1 }, c->rules->request_algs));
+	return OK;
+}
+
+static err check_request_alg(struct arena *a, struct client *c)
+{
+	return str_empty(c->request_alg) ? OK
+		: check_words(a, c, "request_object_signing_alg", (struct strs){ (struct str[]){ c->request_alg }, 1 }, c->rules->request_algs);
+}
+
+static err check_signed(struct arena *a, struct client *c)
+{
 	if (c->require_signed && !c->jwks.n && str_empty(c->jwks_uri))
 		return wrong(a, c, "needs jwks or a jwks_uri for", "require_signed_request_object");
 	return OK;
 }
 
+/* In this order; each answers for one member. */
+static const struct { const char *member; err (*check)(struct arena *, struct client *); } CHECKS[] = {
+	{ "token_endpoint_auth_method",   check_auth_method },    { "id_token_signed_response_alg", check_envelopes },
+	{ "grant_types",                  check_grant_types },    { "response_types",               check_response_types },
+	{ "subject_type",                 check_subject_type },   { "redirect_uris",                check_redirects },
+	{ "post_logout_redirect_uris",    check_post_logout },    { "client_secret_hash",           check_secret },
+	{ "jwks_uri",                     check_jwks_uri },       { "jwks",                         check_jwks },
+	{ "tls_client_auth_subject_dn",   check_tls_subject },    { "client_uri",                   check_client_uri },
+	{ "logo_uri",                     check_logo },           { "tos_uri",                      check_tos },
+	{ "policy_uri",                   check_policy },         { "initiate_login_uri",           check_initiate },
+	{ "dpop_bound_access_tokens",     check_binding },        { "minimum_acr",                  check_floors },
+	{ "request_uris",                 check_request_uris },   { "request_object_signing_alg",   check_request_alg },
+	{ "require_signed_request_object", check_signed },
+	{ "sector_identifier_uri",        check_sector_uri },     { "sector_identifier_uri",        find_sector },
+};
+
 static err check(struct arena *a, struct client *c)
 {
-	struct strs method = { &c->auth_method, 1 };
-	const struct profile *p = c->rules;
-	TRY(check_words(a, c, "token_endpoint_auth_method", method, p->auth_methods));
-	TRY(check_envelopes(a, c));
-	TRY(check_words(a, c, "grant_type", c->grant_types, p->grant_types));
-	TRY(check_words(a, c, "response_type", c->response_types, p->response_types));
-	if (!str_is(c->subject_type, "pairwise") && !str_is(c->subject_type, "public"))
-		return wrong(a, c, "no such subject_type:", c->subject_type.p);
-	TRY(check_uris(a, c));
-	TRY(check_requests(a, c));
-	TRY(check_method(a, c));
-	TRY(check_floors(a, c));
-	return find_sector(a, c);
+	for (size_t i = 0; i < sizeof CHECKS / sizeof *CHECKS; i++) {
+		c->wrong = CHECKS[i].member;
+		TRY(CHECKS[i].check(a, c));
+	}
+	c->wrong = NULL;
+	return OK;
 }
 
 static struct strs one(struct arena *a, struct str s)
@@ -336,8 +432,8 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""),
 		.id_token = NO_ENVELOPE, .userinfo = NO_ENVELOPE, .introspection = NO_ENVELOPE, .authorization = NO_ENVELOPE,
 		.request_alg = S(""),
-		.subject_type = S("pairwise"), .sector = S(""), .default_acr_values = S(""), .minimum_acr = S(""), .userinfo_acr = S(""),
-		.profile = S(""),
+		.subject_type = S("pairwise"), .sector = S(""), .sector_identifier_uri = S(""), .initiate_login_uri = S(""),
+		.default_acr_values = S(""), .minimum_acr = S(""), .userinfo_acr = S(""), .profile = S(""),
 	};
 	err e = json_read_object(a, metadata, &o);
 	if (e.kind)
@@ -354,6 +450,58 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 	out->require_par |= out->rules->par;
 	out->require_signed |= out->rules->signed_requests;
 	return check(a, out);
+}
+
+/* ---- of those that register themselves ---------------------------------------------------------------------------------- */
+
+static json_t *members_of(struct arena *a, const json_t *o, enum whose whose)
+{
+	json_t *some = json_own(a, json_object());
+	for (size_t i = 0; i < MEMBERS_N; i++) {
+		json_t *v = json_object_get(o, MEMBERS[i].name);
+		if (v && MEMBERS[i].whose == whose)
+			json_object_set(some, MEMBERS[i].name, v);
+	}
+	return some;
+}
+
+json_t *client_said(struct arena *a, const json_t *asked) { return members_of(a, asked, THEIRS); }
+
+json_t *client_ours(struct arena *a, const json_t *stored)
+{
+	json_t *o = members_of(a, stored, OURS);
+	json_object_del(o, "client_secret_hash");
+	return o;
+}
+
+static void tell_member(const struct client *c, const json_t *stored, size_t i, struct jw *w)
+{
+	const void *at = (const char *)c + MEMBERS[i].at;
+	const char *name = MEMBERS[i].name;
+	json_t *said = json_object_get(stored, name);
+	switch (MEMBERS[i].type) {
+	case TEXT:
+		jw_opt(w, name, *(const struct str *)at);
+		break;
+	case TEXTS:
+		if (((const struct strs *)at)->n || said)
+			jw_strs(w, name, *(const struct strs *)at);
+		break;
+	case FLAG:
+		if (*(const bool *)at || said)
+			jw_bool(w, name, *(const bool *)at);
+		break;
+	case JWKS: case NOTED: case NOTED_LIST:
+		if (said)
+			jw_raw(w, name, json_dump(w->b.a, said));
+	}
+}
+
+void client_tell(const struct client *c, const json_t *stored, struct jw *w)
+{
+	for (size_t i = 0; i < MEMBERS_N; i++)
+		if (MEMBERS[i].whose == THEIRS)
+			tell_member(c, stored, i, w);
 }
 
 /* ---- the cache ------------------------------------------------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
 #pragma once
 #include "house.h"
+#include "json.h"
 #include "key.h"
 
 /* How an answer is made for a client: the JWS alg that it is signed with, then the JWE alg and enc that it is encrypted with; "" = it is not. */
@@ -37,13 +38,23 @@ struct client {
 	bool rotate_refresh;
 	bool require_auth_time;              /* OpenID Connect Registration section 2 */
 	struct strs audiences;               /* ids of the resource servers that its access tokens are also for; ours: "audiences" */
+	struct str sector_identifier_uri, initiate_login_uri;
 	const struct profile *rules;         /* the row that `profile` names */
+	const char *wrong;                   /* when it could not be parsed: the member that is at fault, or NULL */
+	bool beyond_profile;                 /* the same: because the profile does not have it */
 };
 
 /* NULL when there is no such client or it is disabled. Kept for at most client_cache seconds, so that a change elsewhere is seen. */
 err client_find(struct req *rq, struct str id, const struct client **out);
 /* From stored metadata; BAD_CONFIG with what is wrong. Also used by `motid client add` before it stores. */
 err client_parse(struct arena *a, struct str id, struct str metadata, struct client *out);
+/* What an application may say of itself (RFC 7591): of what it said, the members that are understood and not the operator's to decide.
+ * The rest is ignored, as section 2 wants it. */
+json_t *client_said(struct arena *a, const json_t *asked);
+/* The operator's members of stored metadata, but for the secret's hash. */
+json_t *client_ours(struct arena *a, const json_t *stored);
+/* What was registered, each with the value that holds, also where it was not said; nothing that is the operator's. */
+void client_tell(const struct client *, const json_t *stored, struct jw *w);
 /* Forgets the cached one: after a change made by this process. */
 void client_forget(struct clients *, struct str id);
 err clients_new(struct arena *a, struct clients **out);

@@ -68,4 +68,4 @@ const struct str *grant_type_names(void);             /* of the table that the t
 err grant_betrayed(struct req *rq, const struct grant_row *grant, const char *what);
 
 handler ep_token, ep_introspect, ep_revoke, ep_device_authorization;
-extern const struct route OAUTH_ROUTES[];
+extern const struct route OAUTH_ROUTES[], REGISTER_ROUTES[];

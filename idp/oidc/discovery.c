@@ -28,6 +28,7 @@ static const struct { const char *name, *path; bool aliased; } ENDPOINTS[] = {
 	{ "revocation_endpoint",                    "/revoke",                 true  },
 	{ "device_authorization_endpoint",          "/device_authorization",   true  },
 	{ "end_session_endpoint",                   "/logout",                 false },
+	{ "registration_endpoint",                  "/register",               false },
 };
 enum { ENDPOINTS_N = sizeof ENDPOINTS / sizeof *ENDPOINTS };
 

@@ -27,6 +27,26 @@ err store_client_add(struct store *, struct arena *a, const struct client_row *,
 err store_client_change(struct store *, struct arena *a, const struct client_row *, const struct audit *);
 err store_client_remove(struct store *, struct arena *a, struct str id, bool *existed, const struct audit *);
 
+/* ---- clients that register themselves (RFC 7591) ---------------------------------------------------------------- */
+
+/* An initial access token, by the hash of what its bearer shows: whoever has it registers up to uses_left clients, each of one profile
+ * ("" = the usual one) and with no more than scope. */
+struct invite_row { struct str id, hash, name, profile, scope; int64_t uses_left; epoch created_at, expires_at, revoked_at; };
+
+err store_invite_add(struct store *, struct arena *a, const struct invite_row *, const struct audit *);
+err store_invite(struct store *, struct arena *a, struct str hash, struct invite_row **out);         /* NULL: no such; also those that are over */
+err store_invite_list(struct store *, struct arena *a, struct str after, int64_t limit, struct invite_row **out, size_t *n);
+err store_invite_revoke(struct store *, struct arena *a, struct str id, epoch now, bool *existed, const struct audit *);  /* existed: and was not revoked */
+
+/* token_hash: of the registration access token (RFC 7592). scope: what the client may ever ask for. invite NULL: it came without one. */
+struct registration { struct client_row client; struct str token_hash, scope; const struct invite_row *invite; };
+enum registered { REGISTERED, INVITE_SPENT, REGISTRATIONS_FULL };
+
+/* Spends one use of the invite, of which each is spent once, and adds the client; unless there are `most` registered ones already. */
+err store_register(struct store *, struct arena *a, const struct registration *, int64_t most, epoch now, const struct audit *, enum registered *outcome);
+/* The client whose registration access token that is, and is not disabled: NULL when it is none's, or of another. */
+err store_registered(struct store *, struct arena *a, struct str client_id, struct str token_hash, struct client_row **client, struct str *scope);
+
 /* ---- people and organisations -------------------------------------------------------------------------------- */
 
 /* number_mac = HMAC of the canonical number (PNOVN-001099000001, VATVN-0123456789), unique; number_sealed opens with

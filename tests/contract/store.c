@@ -20,7 +20,7 @@ static const char DROP_ALL[] = "SET client_min_messages = error; DROP SCHEMA pub
 static const char EMPTY_ALL[] =
 	"DELETE FROM client; DELETE FROM person; DELETE FROM trust; DELETE FROM certificate; DELETE FROM binding; DELETE FROM session; DELETE FROM consent;"
 	" DELETE FROM grants; DELETE FROM code; DELETE FROM refresh; DELETE FROM revoked_token; DELETE FROM once; DELETE FROM signing_key; DELETE FROM audit; DELETE FROM logout_delivery;"
-	" DELETE FROM decoupled";
+	" DELETE FROM decoupled; DELETE FROM invite; DELETE FROM registration";
 
 static void pg_say(const char *conninfo, const char *what)
 {
@@ -462,6 +462,133 @@ EVERYWHERE(sixteen_kibibytes_come_back_whole)
 	fine(store_client_add(w->s, w->a, &c, &ev));
 	fine(store_client(w->s, w->a, S("big"), &got));
 	assert_true(str_eq(got->metadata, c.metadata));
+}
+
+/* ---- clients that register themselves ------------------------------------------------------------------------------------------ */
+
+static struct invite_row an_invite(struct arena *a, const char *name, int64_t uses)
+{
+	return (struct invite_row){ .id = str_fmt(a, "invite-%s", name), .hash = str_fmt(a, "hash-%s", name), .name = S(VIET), .profile = S("oidc-basic-2026"), .scope = S("openid email"),
+		.uses_left = uses, .created_at = NOW, .expires_at = NOW + 100 };
+}
+
+static void add_invite(struct w *w, const char *name, int64_t uses)
+{
+	struct invite_row v = an_invite(w->a, name, uses);
+	struct audit ev = event(w->a, "invite.add");
+	fine(store_invite_add(w->s, w->a, &v, &ev));
+}
+
+static err register_by(struct store *s, struct arena *a, const char *invite, const char *id, int64_t most, epoch now, enum registered *out)
+{
+	struct invite_row v = an_invite(a, invite, 0);
+	struct registration r = { .client = a_client(id), .token_hash = str_fmt(a, "token-%s", id), .scope = S("openid email"), .invite = *invite ? &v : NULL };
+	struct audit ev = event(a, "client.register");
+	return store_register(s, a, &r, most, now, &ev, out);
+}
+
+static enum registered registers(struct w *w, const char *invite, const char *id, int64_t most, epoch now)
+{
+	enum registered out;
+	fine(register_by(w->s, w->a, invite, id, most, now, &out));
+	return out;
+}
+
+EVERYWHERE(an_invite_comes_back_as_it_was_written_and_is_revoked_once)
+{
+	struct invite_row *v;
+	size_t n;
+	bool existed;
+	struct audit ev = event(w->a, "invite.revoke"), ev2 = event(w->a, "invite.revoke");
+	add_invite(w, "a", 3);
+	add_invite(w, "b", 1);
+	fine(store_invite(w->s, w->a, S("hash-none"), &v));
+	assert_null(v);
+	fine(store_invite(w->s, w->a, S("hash-a"), &v));
+	assert_str(v->id, "invite-a");
+	assert_str(v->name, VIET);
+	assert_str(v->profile, "oidc-basic-2026");
+	assert_str(v->scope, "openid email");
+	assert_int_equal(v->uses_left, 3);
+	assert_int_equal(v->expires_at, NOW + 100);
+	assert_int_equal(v->revoked_at, 0);
+	fine(store_invite_list(w->s, w->a, S("invite-a"), 10, &v, &n));
+	assert_int_equal(n, 1);
+	assert_str(v[0].hash, "hash-b");
+	fine(store_invite_revoke(w->s, w->a, S("invite-a"), NOW + 1, &existed, &ev));
+	assert_true(existed);
+	fine(store_invite_revoke(w->s, w->a, S("invite-a"), NOW + 1, &existed, &ev2));
+	assert_false(existed);
+	fine(store_invite(w->s, w->a, S("hash-a"), &v));
+	assert_int_equal(v->revoked_at, NOW + 1);
+	assert_int_equal(events(w, "invite.add"), 2);
+	assert_int_equal(events(w, "invite.revoke"), 1);
+}
+
+EVERYWHERE(an_invite_registers_as_many_clients_as_it_has_uses_and_none_when_it_is_over)
+{
+	struct invite_row *v;
+	struct client_row *c;
+	struct str scope;
+	bool existed;
+	struct audit ev = event(w->a, "invite.revoke");
+	add_invite(w, "a", 2);
+	assert_int_equal(registers(w, "a", "one", 100, NOW), REGISTERED);
+	assert_int_equal(registers(w, "a", "two", 100, NOW), REGISTERED);
+	assert_int_equal(registers(w, "a", "three", 100, NOW), INVITE_SPENT);
+	fine(store_invite(w->s, w->a, S("hash-a"), &v));
+	assert_int_equal(v->uses_left, 0);
+	fine(store_client(w->s, w->a, S("three"), &c));
+	assert_null(c);
+	add_invite(w, "late", 2);
+	assert_int_equal(registers(w, "late", "four", 100, NOW + 100), INVITE_SPENT);
+	add_invite(w, "gone", 2);
+	fine(store_invite_revoke(w->s, w->a, S("invite-gone"), NOW, &existed, &ev));
+	assert_int_equal(registers(w, "gone", "five", 100, NOW), INVITE_SPENT);
+	assert_int_equal(registers(w, "never", "six", 100, NOW), INVITE_SPENT);
+	assert_int_equal(events(w, "client.register"), 2);
+	fine(store_registered(w->s, w->a, S("one"), S("token-one"), &c, &scope));
+	assert_str(c->id, "one");
+	assert_str(scope, "openid email");
+}
+
+EVERYWHERE(registrations_have_an_end)
+{
+	struct invite_row *v;
+	add_invite(w, "a", 5);
+	assert_int_equal(registers(w, "", "one", 2, NOW), REGISTERED);
+	assert_int_equal(registers(w, "a", "two", 2, NOW), REGISTERED);
+	assert_int_equal(registers(w, "a", "three", 2, NOW), REGISTRATIONS_FULL);
+	assert_int_equal(registers(w, "", "three", 2, NOW), REGISTRATIONS_FULL);
+	fine(store_invite(w->s, w->a, S("hash-a"), &v));
+	assert_int_equal(v->uses_left, 4);                   /* nothing was given for it, so nothing was taken */
+}
+
+EVERYWHERE(a_registration_is_read_by_its_own_token_alone_and_goes_with_its_client)
+{
+	struct client_row *c;
+	struct str scope;
+	bool existed;
+	struct audit ev = event(w->a, "client.remove");
+	assert_int_equal(registers(w, "", "one", 9, NOW), REGISTERED);
+	assert_int_equal(registers(w, "", "two", 9, NOW), REGISTERED);
+	static const char *const WRONG[][2] = { { "one", "token-two" }, { "two", "token-one" }, { "one", "" }, { "", "token-one" }, { "three", "token-one" } };
+	for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+		fine(store_registered(w->s, w->a, str_of(WRONG[i][0]), str_of(WRONG[i][1]), &c, &scope));
+		assert_null(c);
+	}
+	fine(store_registered(w->s, w->a, S("one"), S("token-one"), &c, &scope));
+	assert_non_null(c);
+	fine(store_client_remove(w->s, w->a, S("one"), &existed, &ev));
+	add_client(w, "one");                                /* another of that name is not theirs */
+	fine(store_registered(w->s, w->a, S("one"), S("token-one"), &c, &scope));
+	assert_null(c);
+	fine(store_client(w->s, w->a, S("two"), &c));
+	struct audit off = event(w->a, "client.disable");
+	c->disabled_at = NOW;
+	fine(store_client_change(w->s, w->a, c, &off));
+	fine(store_registered(w->s, w->a, S("two"), S("token-two"), &c, &scope));
+	assert_null(c);
 }
 
 /* ---- people ------------------------------------------------------------------------------------------------------------------- */
@@ -1969,6 +2096,21 @@ EVERYWHERE(of_eight_who_fetch_what_was_granted_one_does)
 	assert_int_equal(tokens, ROUNDS);
 }
 
+static void invite_ready(struct w *w, int round) { add_invite(w, nth(w->a, round), 1); }
+
+static int invite_race(struct store *s, struct arena *a, int round, int racer)
+{
+	enum registered outcome;
+	err e = register_by(s, a, nth(a, round), str_fmt(a, "client-%d-%d", round, racer).p, 1000, NOW, &outcome);
+	return race_outcome(e, outcome == REGISTERED) + (!e.kind && outcome == REGISTRATIONS_FULL ? BROKEN : 0);
+}
+
+EVERYWHERE(of_eight_who_register_by_one_use_of_an_invite_one_does)
+{
+	race(w, invite_ready, invite_race, NULL);
+	assert_int_equal(events(w, "client.register"), ROUNDS);
+}
+
 static void refresh_ready(struct w *w, int round)
 {
 	if (round == 0)
@@ -2176,7 +2318,7 @@ static void both_end_well(struct str where)
 		assert_true(u[i].fine);
 		applied += u[i].applied;
 	}
-	assert_int_equal(applied, 17);
+	assert_int_equal(applied, 18);
 }
 
 TEST(four_who_bring_an_empty_postgres_up_at_once_all_end_well)

@@ -56,7 +56,7 @@ class Words(Tool):
             verb = re.match(r"  (\S+)\s{2,}\S", line)
             if verb and noun:
                 rows.append([noun, verb[1]])
-        for needed in ("client add", "client list", "client show", "client remove", "person add", "person find", "person show", "trust add", "trust list",
+        for needed in ("client add", "client list", "client show", "client remove", "client invite", "client invites", "client uninvite", "person add", "person find", "person show", "trust add", "trust list",
                        "cert list", "cert show", "key list", "key rotate", "audit tail", "migrate status", "migrate up", "check-config", "version", "help", "serve"):
             self.assertIn(needed.split(), rows)
         for row in rows:
@@ -140,6 +140,22 @@ class Clients(Tool):
         self.says("client", "show", made["client_id"], code=NOT_FOUND)
         self.says("client", "remove", made["client_id"], code=NOT_FOUND)
         self.assertEqual([e["event"] for e in self.json("audit", "tail")], ["client.added", "client.removed"])
+
+    def test_an_invitation_is_made_listed_and_revoked(self):
+        made = self.json("client", "invite", "--name", "Sở Y tế", "--uses", "3", "--days", "2", "--scope", "openid  profile", "--profile", "oauth-2.1-2026")
+        self.assertRegex(made["token"], r"^[A-Za-z0-9_-]{43}$")
+        self.assertEqual((made["uses"], made["scope"], made["profile"], made["state"]), (3, "openid profile", "oauth-2.1-2026", "open"))
+        usual = self.json("client", "invite", "--name", "x")
+        self.assertEqual((usual["uses"], usual["profile"]), (1, "oidc-basic-2026"))
+        listed = self.json("client", "invites")
+        self.assertEqual([i["id"] for i in listed], [made["id"], usual["id"]])
+        self.assertEqual(self.json("client", "uninvite", made["id"]), {"revoked": made["id"]})
+        self.says("client", "uninvite", made["id"], code=NOT_FOUND)
+        self.assertEqual([i["state"] for i in self.json("client", "invites")], ["revoked", "open"])
+        self.assertNotIn(made["token"], self.out("client", "invites") + json.dumps(listed) + self.out("audit", "tail", "--json"))
+        self.assertEqual([e["event"] for e in self.json("audit", "tail")], ["invite.added", "invite.added", "invite.revoked"])
+        for wrong in (["--uses", "0"], ["--days", "400"], ["--uses", "many"], ["--profile", "fapi-1066"]):
+            self.says("client", "invite", "--name", "x", *wrong, code=USAGE)
 
     def test_the_secret_is_printed_once_and_differs_each_time(self):
         a, b = (json.loads(self.add().stdout) for _ in range(2))

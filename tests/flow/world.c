@@ -22,7 +22,7 @@
 #include <openssl/x509.h>
 
 static struct world the;
-static const struct route *tables[16] = { OAUTH_ROUTES, OIDC_ROUTES };
+static const struct route *tables[16] = { OAUTH_ROUTES, REGISTER_ROUTES, OIDC_ROUTES };
 
 /* idp/web answers with a page; where it is not linked, a word is enough. */
 [[gnu::weak]] err page_fault(struct req *rq, struct res *rs, const struct err_kind *kind)

@@ -50,7 +50,7 @@ void *row_all(struct arena *a, const struct rows *r, const struct cols *, size_t
 #define SESSION_COLS "id_hash, sid, person_id, acr, amr, method, cert_id, auth_time, created_at, expires_at, ended_at"
 #define REFRESH_COLS(t) t "hash, " t "grant_id, " t "scope, " t "confirm, " t "parent, " t "generation, " t "created_at, " t "expires_at, " t "used_at"
 #define REFRESH_VALS(r) txt((r)->hash), txt((r)->scope), txt((r)->confirm), num((r)->generation), num((r)->created_at), num((r)->expires_at)
-extern const struct cols person_cols, grant_cols;
+extern const struct cols client_cols, person_cols, grant_cols;
 
 /* A grant g is worth something: it is not revoked, its client and its person (if any) are there and not disabled, and its
  * session, where it must have one, goes on. */
