@@ -1,10 +1,12 @@
 #include "settings.h"
+#include "details.h"
 #include "assurance.h"
 #include "address.h"
 #include "exchange.h"
 #include <sys/stat.h>
 
 #define AT(f) offsetof(struct settings, f)
+#define DETAIL(f) offsetof(struct detail_type, f)
 #define OPERATOR(f) offsetof(struct operator_conf, f)
 #define PROFILE(f) offsetof(struct profile_conf, f)
 #define EXCHANGE(f) offsetof(struct exchange_rule, f)
@@ -137,6 +139,15 @@ static const struct setting EXCHANGES[] = {
 	{ 0 },
 };
 
+static const struct setting DETAILS[] = {
+	{ "text",     CONF_STR,   DETAIL(text),     "", 0, 0, NULL },
+	{ "text_en",  CONF_STR,   DETAIL(text_en),  "", 0, 0, NULL },
+	{ "fields",   CONF_WORDS, DETAIL(fields),   "actions locations", 0, 0, NULL },
+	{ "required", CONF_WORDS, DETAIL(required), "", 0, 0, NULL },
+	{ "actions",  CONF_WORDS, DETAIL(actions),  "", 0, 0, NULL },
+	{ 0 },
+};
+
 const struct section SETTINGS[] = {
 	{ "idp",          IDP,          0, 0 },
 	{ "secrets",      SECRETS,      0, 0 },
@@ -148,6 +159,7 @@ const struct section SETTINGS[] = {
 	{ "registration", REGISTRATION, 0, 0 },
 	{ "operator",     OPERATORS,    AT(operators), sizeof(struct operator_conf) },
 	{ "profile",      PROFILES,     AT(profiles),  sizeof(struct profile_conf) },
+	{ "authorization_type", DETAILS, AT(detail_types), sizeof(struct detail_type) },
 	{ "exchange",     EXCHANGES,    AT(exchanges), sizeof(struct exchange_rule) },
 	{ 0 },
 };
@@ -202,5 +214,6 @@ err settings_load(struct arena *a, const char *path, struct settings *out)
 	TRY(check_acr(a, path, out));
 	TRY(check_networks(a, path, out));
 	TRY(check_keys(a, path, out));
+	TRY(detail_types_check(a, path, out->detail_types.items, out->detail_types.n));
 	return exchange_check(a, path, out->exchanges.items, out->exchanges.n, (struct strs){ 0 }, out->issuer);
 }

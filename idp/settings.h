@@ -36,6 +36,7 @@ struct settings {
 	struct str registration_scope;       /* what an application may have that comes without one */
 	int64_t registrations_per_address, registrations;
 	/* many */
+	struct conf_list detail_types;       /* of struct detail_type: policies/details.h */
 	struct conf_list operators, profiles;  /* of struct operator_conf, struct profile_conf: port/mobile.h */
 	struct conf_list exchanges;            /* of struct exchange_rule: policies/exchange.h */
 };

@@ -50,6 +50,7 @@ static const struct { const char *option, *member; bool list; } MEMBERS[] = {
 	{ "--name", "client_name", false }, { "--redirect", "redirect_uris", true }, { "--post-logout", "post_logout_redirect_uris", true },
 	{ "--grant", "grant_types", true }, { "--scope", "scope", false }, { "--alg", "id_token_signed_response_alg", false },
 	{ "--profile", "profile", false }, { "--minimum-acr", "minimum_acr", false }, { "--acr", "default_acr_values", true }, { "--subject", "subject_type", false }, { "--sector", "sector", false },
+	{ "--request-uri", "request_uris", true }, { "--resource", "resources", true }, { "--details", "authorization_details_types", true },
 	{ "--audience", "audiences", true }, { "--uri", "client_uri", false }, { "--tls-subject", "tls_client_auth_subject_dn", false },
 	{ "--jwks-uri", "jwks_uri", false }, { "--logo", "logo_uri", false }, { "--policy", "policy_uri", false }, { "--tos", "tos_uri", false },
 	{ "--login", "initiate_login_uri", false }, { "--contact", "contacts", true },
@@ -89,6 +90,10 @@ static err metadata_of(struct run *r, struct str method, struct str secret, stru
 		jw_bool(&w, "trusted", true);
 	if (arg_there(r, "--pkce"))
 		jw_bool(&w, "require_pkce", true);
+	if (arg_there(r, "--par"))
+		jw_bool(&w, "require_pushed_authorization_requests", true);
+	if (arg_there(r, "--signed-requests"))
+		jw_bool(&w, "require_signed_request_object", true);
 	if (arg_there(r, "--bound-tokens"))
 		jw_bool(&w, "tls_client_certificate_bound_access_tokens", true);
 	if (arg_there(r, "--dpop"))
@@ -271,6 +276,7 @@ const struct command CLIENT_COMMANDS[] = {
 	{ "client", "add",
 	  "--name NAME [--redirect URI]... [--post-logout URI]... [--auth METHOD] [--public] [--jwks FILE] [--jwks-uri URI] [--tls-subject DN] [--scope WORDS] "
 	  "[--alg ALG] [--grant TYPE]... [--profile NAME] [--acr VALUE]... [--minimum-acr VALUE] [--subject TYPE] [--sector HOST] [--audience URI]... [--uri URI] "
+	  "[--resource URI]... [--details TYPE]... [--request-uri URI]... [--par] [--signed-requests] "
 	  "[--logo URI] [--policy URI] [--tos URI] [--login URI] [--contact EMAIL]... "
 	  "[--pkce] [--bound-tokens] [--dpop] [--trusted] [--id ID]",
 	  "register an application; its secret is printed once", add, NEEDS_SCHEMA },

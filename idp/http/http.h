@@ -72,6 +72,7 @@ struct str query(const struct req *rq, const char *name);
 struct str header(const struct req *rq, const char *name);
 struct str cookie(const struct req *rq, const char *name);
 struct str param_of(const struct params *l, const char *name);
+struct strs params_all(struct arena *a, const struct params *l, const char *name);   /* every one, of a name that may come again */
 bool param_there(const struct params *l, const char *name);
 
 void res_header(struct req *rq, struct res *rs, const char *name, struct str value);
@@ -84,7 +85,8 @@ void res_cookie(struct req *rq, struct res *rs, const char *name, struct str val
 struct str house_cookie(const struct req *rq, const char *name);
 
 /* Reads name=value&name=value. Refuses a doubled name, broken encoding, more than 64 fields, a value over 8 KiB
- * (16 KiB for the few that carry JWTs). RFC 6749 section 3.1: parameters MUST NOT be included more than once. */
+ * (16 KiB for the few that carry JWTs). RFC 6749 section 3.1: parameters MUST NOT be included more than once; RFC 8707 section 2:
+ * but `resource`, here eight times at most. */
 err params_read(struct arena *a, struct str text, struct params *out);
 err cookies_read(struct arena *a, struct str header, struct params *out);
 

@@ -1,7 +1,7 @@
 #include "door.h"
 #include "code.h"
 
-enum { MAX_FIELDS = 64, MAX_NAME = 128, MAX_VALUE = 8 * 1024, MAX_LONG_VALUE = 16 * 1024, MAX_COOKIES = 128 };
+enum { MAX_FIELDS = 64, MAX_NAME = 128, MAX_VALUE = 8 * 1024, MAX_LONG_VALUE = 16 * 1024, MAX_COOKIES = 128, MAX_AGAIN = 8 };
 
 /* These carry whole tokens, certificates or signatures. */
 static bool may_be_long(struct str name)
@@ -31,6 +31,21 @@ struct str param_of(const struct params *l, const char *name)
 }
 
 bool param_there(const struct params *l, const char *name) { return find(l, str_of(name)) != NULL; }
+
+struct strs params_all(struct arena *a, const struct params *l, const char *name)
+{
+	struct strs all = { .v = make_n(a, struct str, l->n + 1) };
+	for (size_t i = 0; i < l->n; i++)
+		if (str_is(l->v[i].name, name))
+			all.v[all.n++] = l->v[i].value;
+	return all;
+}
+
+/* RFC 8707 section 2: "Multiple resource parameters MAY be used" */
+static bool may_come_again(struct arena *a, const struct params *l, struct str name)
+{
+	return str_is(name, "resource") && params_all(a, l, "resource").n < MAX_AGAIN;
+}
 
 struct str form(const struct req *rq, const char *name) { return param_of(&rq->form, name); }
 struct str query(const struct req *rq, const char *name) { return param_of(&rq->query, name); }
@@ -67,7 +82,7 @@ static err field_read(struct arena *a, struct str text, struct params *out)
 	if (f.value.n > MAX_VALUE && (f.value.n > MAX_LONG_VALUE || !may_be_long(f.name)))
 		return fault(a, &INVALID_REQUEST, "'%s' has %zu bytes", f.name.p, f.value.n);
 	/* RFC 6749 section 3.1: "Request and response parameters MUST NOT be included more than once." */
-	if (find(out, f.name))
+	if (find(out, f.name) && !may_come_again(a, out, f.name))
 		return fault(a, &INVALID_REQUEST, "'%s' comes twice", f.name.p);
 	out->v[out->n++] = f;
 	return OK;

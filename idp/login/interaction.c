@@ -11,7 +11,7 @@ static const struct member { const char *name; size_t at; enum { TEXT, NUMBER, F
 #define M(f, t) { #f, offsetof(struct interaction, f), t }
 	M(browser, TEXT), M(client_id, TEXT), M(redirect_uri, TEXT), M(response_mode, TEXT), M(state, TEXT), M(nonce, TEXT),
 	M(pushed, TEXT), M(scope, TEXT), M(challenge, TEXT), M(confirm, TEXT), M(acr_values, TEXT), M(acr_floor, TEXT), M(prompt, TEXT), M(login_hint, TEXT), M(claims, TEXT), M(hint_sub, TEXT),
-	M(user_code, TEXT),
+	M(user_code, TEXT), M(resources, TEXT), M(details, TEXT),
 	M(max_age, NUMBER), M(acr_essential, FLAG), M(created_at, NUMBER), M(login_at, NUMBER), M(consented, TEXT), M(nonce_token, TEXT),
 	M(sim.txn, TEXT), M(sim.msisdn, TEXT), M(sim.number, TEXT), M(sim.hash, TEXT), M(sim.code, TEXT),
 	M(sim.sent_at, NUMBER), M(sim.deadline, NUMBER),

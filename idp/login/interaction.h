@@ -12,6 +12,7 @@ struct interaction {
 	struct str client_id, redirect_uri, response_mode, state, nonce, scope, challenge, confirm, acr_values, acr_floor, prompt, login_hint, claims, hint_sub;
 	struct str pushed;                   /* RFC 9126: the id in its request_uri, or "" */
 	struct str user_code;                /* RFC 8628: of the device that waits, which is told in the application's place; "" */
+	struct str resources, details;       /* as in struct grant_row: RFC 8707, RFC 9396 */
 	int64_t max_age;                     /* -1: not asked for */
 	bool acr_essential;
 	epoch created_at;

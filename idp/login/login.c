@@ -3,6 +3,7 @@
 #include "audit_of.h"
 #include "authorize.h"
 #include "decoupled.h"
+#include "details.h"
 #include "oidc.h"
 #include "pages.h"
 #include "session.h"
@@ -130,6 +131,39 @@ static err ep_cancel(struct req *rq, struct res *rs)
 
 /* ---- consent ------------------------------------------------------------------------------------------------------- */
 
+static struct str shown_value(struct req *rq, const json_t *v)
+{
+	struct strs l = json_is_array(v) ? json_strs(rq->a, json_own(rq->a, json_pack("{s:O}", "l", v)), "l") : (struct strs){ 0 };
+	if (json_is_string(v))
+		return (struct str){ json_string_value(v), json_string_length(v) };
+	return l.n ? strs_join(rq->a, l, S(", ")) : json_dump(rq->a, v);
+}
+
+/* RFC 9396 section 11.1: everything that was asked for is shown, as it was asked */
+static json_t *detail_to_show(struct req *rq, json_t *detail)
+{
+	const struct conf_list *l = &rq->house->conf->detail_types;
+	struct str name = json_text(detail, "type");
+	const struct detail_type *t = detail_type_of(l->items, l->n, name);
+	struct str text = t && str_is(rq->lang, "en") && t->text_en.n ? t->text_en : t && t->text.n ? t->text : name;
+	json_t *values = json_array(), *v;
+	const char *field;
+	json_object_foreach(detail, field, v)
+		if (strcmp(field, "type") != 0)
+			json_array_append_new(values, json_sprintf("%s: %s", field, shown_value(rq, v).p));
+	return json_pack("{s:s, s:s%, s:o}", "id", "other", "text", text.p, text.n, "values", values);
+}
+
+static void details_to_show(struct req *rq, const struct interaction *i, json_t *list)
+{
+	json_t *details, *one;
+	size_t n;
+	if (str_empty(i->details) || json_read(rq->a, i->details, &details).kind)
+		return;
+	json_array_foreach(details, n, one)
+		json_array_append_new(list, detail_to_show(rq, one));
+}
+
 static json_t *scopes_to_show(struct req *rq, struct str scope)
 {
 	json_t *list = json_array();
@@ -173,6 +207,7 @@ static err ep_consent(struct req *rq, struct res *rs)
 	json_object_set_new(data, "scopes", scopes_to_show(rq, scope));
 	if (i->user_code.n)
 		json_object_set_new(data, "user_code", json_string(user_code_shown(rq->a, i->user_code).p));
+	details_to_show(rq, i, json_object_get(data, "scopes"));
 	return page(rq, rs, 200, &TPL_consent, data);
 }
 

@@ -5,6 +5,7 @@
 struct access {
 	struct str jti, sub, client_id, scope, acr, amr, audience; /* scope, amr, audience: words */
 	struct str grant_id;                 /* claim gid; "" for client_credentials */
+	struct str details;                  /* RFC 9396: JSON array, or "" */
 	struct str act, may_act;             /* RFC 8693 sections 4.1 and 4.4: JSON objects, or "" */
 	struct str via;                      /* what it was exchanged for, words: jti and client of each, the newest first */
 	struct str confirm;                  /* "x5t#S256:…" or "jkt:…" from cnf, or "" */

@@ -18,14 +18,18 @@ static void write_audience(struct jw *w, const struct req *rq, const struct toke
 		jw_strs(w, "aud", t->exchanged->audience);
 		return;
 	}
-	if (!c->audiences.n) {
-		jw_str(w, "aud", rq->house->issuer);
+	/* RFC 8707 section 2.2: where places were named, it is good there, and for userinfo when there is an openid in it */
+	struct strs places = t->resources.n ? str_words(rq->a, t->resources) : c->audiences;
+	bool ours = str_empty(t->resources) || word_in(t->scope, S("openid"));
+	if (!places.n || (places.n == 1 && !ours)) {
+		jw_str(w, "aud", places.n ? places.v[0] : rq->house->issuer);
 		return;
 	}
 	jw_array(w, "aud");
-	jw_str(w, NULL, rq->house->issuer);
-	for (size_t i = 0; i < c->audiences.n; i++)
-		jw_str(w, NULL, c->audiences.v[i]);
+	if (ours)
+		jw_str(w, NULL, rq->house->issuer);
+	for (size_t i = 0; i < places.n; i++)
+		jw_str(w, NULL, places.v[i]);
 	jw_end(w);
 }
 
@@ -95,6 +99,8 @@ err access_mint(struct req *rq, struct tokens *t)
 	write_login(&w, rq->a, t->grant);
 	confirm_write(&w, t->confirm);
 	write_exchanged(&w, t->exchanged);
+	if (t->details.n)
+		jw_raw(&w, "authorization_details", t->details);       /* RFC 9396 section 9.1 */
 	jw_end(&w);
 	TRY(jw_done(&w, &claims));
 	return jws_sign(rq->a, signer, S("at+jwt"), claims, &t->access);
@@ -129,6 +135,8 @@ static void fill(struct arena *a, const json_t *claims, struct str kid, struct a
 		.confirm = confirm_in(a, claims), .kid = kid, .act = object_in(a, claims, "act"), .may_act = object_in(a, claims, "may_act"),
 		.via = strs_join(a, json_strs(a, claims, "via"), S(" ")),
 	};
+	if (json_is_array(json_object_get(claims, "authorization_details")))
+		out->details = json_dump(a, json_object_get(claims, "authorization_details"));
 	json_int(claims, "iat", &out->iat);
 	json_int(claims, "exp", &out->exp);
 	json_int(claims, "auth_time", &out->auth_time);

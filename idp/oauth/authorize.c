@@ -123,8 +123,9 @@ static err consent_needed(struct req *rq, const struct interaction *i, const str
 	struct str given;
 	TRY(store_consent(rq->house->store, rq->a, s->person_id, c->id, &given));
 	struct strs scopes = str_words(rq->a, claims_scope(rq->a, &(struct claims_ask){ c, i->scope, i->claims }));
-	/* RFC 8628 section 5.4: nobody is to sign in a device that they do not have before them, however often they allowed it before */
-	*needed = asked(i, S("consent")) || i->user_code.n;
+	/* RFC 8628 section 5.4: nobody is to sign in a device that they do not have before them, however often they allowed it before; and what is
+	 * told in so many words is asked each time (RFC 9396) */
+	*needed = asked(i, S("consent")) || i->user_code.n || i->details.n;
 	for (size_t n = 0; n < scopes.n; n++)
 		*needed |= !word_in(given, scopes.v[n]);
 	return OK;
@@ -138,7 +139,7 @@ static err give_code(struct req *rq, struct res *rs, const struct interaction *i
 	struct grant_row g = {
 		.client_id = c->id, .person_id = s->person_id, .sid = s->sid, .sub = subject_for(rq->house, rq->a, c, s->person_id),
 		.scope = i->scope, .acr = acr_answer(s->acr, i->acr_values), .amr = s->amr, .nonce = i->nonce, .claims = i->claims, .auth_time = s->auth_time,
-		.created_at = rq->now, .offline = word_in(i->scope, S("offline_access")), .auth_time_asked = i->max_age >= 0,
+		.created_at = rq->now, .offline = word_in(i->scope, S("offline_access")), .resources = i->resources, .details = i->details, .auth_time_asked = i->max_age >= 0,
 	};
 	TRY(code_issue(rq, c, &g, &(struct code_row){ .redirect_uri = i->redirect_uri, .challenge = i->challenge, .confirm = i->confirm }, &code));
 	return answer(rq, rs, i, "code", code);

@@ -107,6 +107,17 @@ static err check_scope(struct ask *k)
 	return scope_grantable(k->rq->a, k->client, given(k, "scope"), &k->i->scope);
 }
 
+/* RFC 8707 section 2.1 */
+static err check_resources(struct ask *k) { return resources_read(k->rq, k->client, &k->params, S(""), &k->i->resources); }
+
+/* RFC 9396 section 5 */
+static err check_details(struct ask *k)
+{
+	if (!there(k, "authorization_details"))
+		return OK;
+	return details_read(k->rq, k->client, given(k, "authorization_details"), &k->i->details);
+}
+
 /* RFC 7636 section 4.3; RFC 9700 section 2.1.1: S256 only */
 static err check_pkce(struct ask *k)
 {
@@ -167,6 +178,8 @@ static err check_claims(struct ask *k)
 		k->i->acr_values = strs_join(k->rq->a, values, S(" "));
 		json_bool(acr, "essential", &k->i->acr_essential);
 	}
+	/* section 5.5.1: sub with a value is a hint about whom the answer must be for */
+	k->i->hint_sub = str_copy(k->rq->a, json_text(json_object_get(json_object_get(o, "id_token"), "sub"), "value"));
 	return OK;
 }
 
@@ -218,7 +231,7 @@ static err check_locales(struct ask *k)
 
 check *const CHECKS_BEFORE_REDIRECT[] = { check_client, check_request, check_redirect_uri, NULL };
 check *const CHECKS[] = {
-	check_state, check_unread, check_pushed, check_unsupported, check_response_type, check_response_mode, check_scope, check_pkce,
+	check_state, check_unread, check_pushed, check_unsupported, check_response_type, check_response_mode, check_scope, check_resources, check_details, check_pkce,
 	check_dpop_jkt, check_prompt, check_max_age, check_claims, check_acr, check_hints, check_nonce, check_locales, NULL,
 };
 

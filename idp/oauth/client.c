@@ -14,7 +14,7 @@ enum member { TEXT, TEXTS, FLAG, JWKS, NOTED, NOTED_LIST };
 enum whose { OURS, THEIRS };
 
 /* RFC 7591 section 2, OpenID Connect Registration section 2, RFC 8705 sections 2.1.2 and 3.4, RFC 9101 section 10.5, RFC 9126 section 6,
- * RFC 9449 section 5.2, RFC 9701 section 6, JARM section 3; the last rows are ours. THEIRS: an application that registers itself may say it (register.c). */
+ * RFC 9396 section 10, RFC 9449 section 5.2, RFC 9701 section 6, JARM section 3; the last rows are ours. THEIRS: an application that registers itself may say it (register.c). */
 static const struct { const char *name; enum member type; size_t at; enum whose whose; } MEMBERS[] = {
 #define AT(f) offsetof(struct client, f)
 	{ "client_name",                     TEXT,   AT(name),                      THEIRS },
@@ -67,6 +67,8 @@ static const struct { const char *name; enum member type; size_t at; enum whose 
 	{ "userinfo_acr",                    TEXT,   AT(userinfo_acr),              OURS },
 	{ "trusted",                         FLAG,   AT(trusted),                   OURS },
 	{ "audiences",                       TEXTS,  AT(audiences),                 OURS },
+	{ "resources",                       TEXTS,  AT(resources),                 OURS },
+	{ "authorization_details_types",     TEXTS,  AT(detail_types),              OURS },
 #undef AT
 };
 enum { MEMBERS_N = sizeof MEMBERS / sizeof *MEMBERS, TEXT_MOST = 2048, TEXTS_MOST = 100 };

@@ -37,6 +37,8 @@ struct client {
 	bool dpop_nonce;                     /* its proofs must carry a nonce of ours; also by [tokens] dpop_nonce, or its profile */
 	bool rotate_refresh;
 	bool require_auth_time;              /* OpenID Connect Registration section 2 */
+	struct strs resources;               /* where it is, as a resource server: what tokens for it may name (RFC 8707); ours: "resources" */
+	struct strs detail_types;            /* authorization_details_types, RFC 9396 section 10 */
 	struct strs audiences;               /* ids of the resource servers that its access tokens are also for; ours: "audiences" */
 	struct str sector_identifier_uri, initiate_login_uri;
 	const struct profile *rules;         /* the row that `profile` names */

@@ -92,6 +92,7 @@ err decoupled_tokens(struct req *rq, struct res *rs, const struct client *c, con
 	TRY(look(rq, c, kind, hash_of(rq->a, secret), &d, &g));
 	TRY(decision(rq, c, kind, &d, &g));
 	struct tokens t = { .client = c, .grant = g, .scope = g->scope, .refresh = S("") };
+	TRY(tokens_narrow(rq, &t));
 	TRY(tokens_bind(rq, c, &t.confirm));
 	if (strs_has(c->grant_types, S("refresh_token")))
 		t.refresh = rand_token(rq->a);

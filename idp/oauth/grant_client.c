@@ -31,6 +31,9 @@ err grant_client(struct req *rq, struct res *rs, const struct client *c)
 	if (str_is(c->auth_method, "none"))
 		return fault(rq->a, &UNAUTHORIZED_CLIENT, "%s is public", c->id.p);
 	TRY(choose_scope(rq, c, &t.scope));
+	TRY(resources_read(rq, c, &rq->form, S(""), &t.resources));
+	if (param_there(&rq->form, "authorization_details"))
+		TRY(details_read(rq, c, form(rq, "authorization_details"), &t.details));
 	TRY(tokens_bind(rq, c, &t.confirm));
 	TRY(tokens_mint(rq, &t));
 	struct audit ev = tokens_audit(rq, &t, "client_credentials");

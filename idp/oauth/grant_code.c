@@ -83,6 +83,7 @@ err grant_code(struct req *rq, struct res *rs, const struct client *c)
 		return fault(rq->a, &INVALID_GRANT, "code of grant %s expired", g->id.p);
 
 	struct tokens t = { .client = c, .grant = g, .scope = g->scope, .refresh = S(""), .first = true };
+	TRY(tokens_narrow(rq, &t));
 	TRY(tokens_bind(rq, c, &t.confirm));
 	if (code->confirm.n && !str_eq(code->confirm, t.confirm))
 		return fault(rq->a, &INVALID_GRANT, "code of grant %s is bound to another key", g->id.p);

@@ -39,18 +39,23 @@ static err read_type(struct exchange *x)
 
 /* section 2.1: audience is a name, resource a place (RFC 8707 section 2: an absolute URI without a fragment). The new token is for all that
  * are named and for nobody else. */
+static err add_target(struct exchange *x, struct str s, bool place)
+{
+	if (str_empty(s))
+		return OK;
+	if (s.n > TARGET_MOST || !str_printable(s) || memchr(s.p, ' ', s.n) || (place && (!strstr(s.p, "://") || memchr(s.p, '#', s.n))))
+		return fault(x->rq->a, &INVALID_TARGET, "%s '%.80s' cannot be one", place ? "resource" : "audience", s.p);
+	x->audience.v[x->audience.n++] = s;
+	return OK;
+}
+
 static err read_audience(struct exchange *x)
 {
-	static const char *const FIELDS[] = { "audience", "resource" };
-	x->audience = (struct strs){ .v = make_n(x->rq->a, struct str, 2) };
-	for (size_t i = 0; i < 2; i++) {
-		struct str s = form(x->rq, FIELDS[i]);
-		if (str_empty(s))
-			continue;
-		if (s.n > TARGET_MOST || !str_printable(s) || memchr(s.p, ' ', s.n) || (i == 1 && (!strstr(s.p, "://") || memchr(s.p, '#', s.n))))
-			return fault(x->rq->a, &INVALID_TARGET, "%s '%.80s' cannot be one", FIELDS[i], s.p);
-		x->audience.v[x->audience.n++] = s;
-	}
+	struct strs places = params_all(x->rq->a, &x->rq->form, "resource");
+	x->audience = (struct strs){ .v = make_n(x->rq->a, struct str, places.n + 1) };
+	TRY(add_target(x, form(x->rq, "audience"), false));
+	for (size_t i = 0; i < places.n; i++)
+		TRY(add_target(x, places.v[i], true));
 	return x->audience.n ? OK : fault(x->rq->a, &INVALID_TARGET, "%s named neither audience nor resource", x->client->id.p);
 }
 

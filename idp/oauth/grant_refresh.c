@@ -34,6 +34,7 @@ static err check_refresh(struct req *rq, const struct client *c, const struct re
 		return fault(rq->a, &INVALID_GRANT, "refresh token issued to %s, presented by %s", g->client_id.p, c->id.p);
 	/* RFC 9449 section 5, RFC 8705 section 7.1: what a public client's token is bound to, it must show again; that of a confidential one is
 	 * bound to the client, which may come with another key or certificate, for the new access token */
+	TRY(tokens_narrow(rq, t));
 	TRY(tokens_bind(rq, c, &t->confirm));
 	if (r->confirm.n && str_is(c->auth_method, "none") && !str_eq(r->confirm, t->confirm))
 		return fault(rq->a, &INVALID_GRANT, "refresh token of grant %s is bound to another key", g->id.p);

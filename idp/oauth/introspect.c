@@ -66,17 +66,25 @@ static err active(struct req *rq, struct res *rs, const struct client *c, struct
 
 /* ---- what is told --------------------------------------------------------------------------------------------------- */
 
+static bool is_at(const struct client *c, struct str audience)
+{
+	for (size_t i = 0; i < c->resources.n; i++)
+		if (word_in(audience, c->resources.v[i]))
+			return true;
+	return false;
+}
+
 /* section 4: "the authorization server MUST determine whether or not the resource server making the request is the intended audience" */
 static bool concerns(const struct client *c, const struct access *t)
 {
-	return str_eq(t->client_id, c->id) || word_in(t->audience, c->id);
+	return str_eq(t->client_id, c->id) || word_in(t->audience, c->id) || is_at(c, t->audience);
 }
 
 /* section 2.2 */
 static err answer_access(struct req *rq, struct res *rs, const struct client *c, const struct access *t)
 {
 	struct str json;
-	struct jw w = jw_new(rq->a, 8192);
+	struct jw w = jw_new(rq->a, 12 * 1024);
 	struct strs audience = str_words(rq->a, t->audience);
 	jw_object(&w, NULL);
 	jw_bool(&w, "active", true);
@@ -97,6 +105,8 @@ static err answer_access(struct req *rq, struct res *rs, const struct client *c,
 		jw_strs(&w, "amr", str_words(rq->a, t->amr));
 	if (t->auth_time)
 		jw_int(&w, "auth_time", t->auth_time);
+	if (t->details.n)
+		jw_raw(&w, "authorization_details", t->details);       /* RFC 9396 section 9.2 */
 	confirm_write(&w, t->confirm);
 	if (t->act.n)
 		jw_raw(&w, "act", t->act);          /* RFC 8693 section 4.1 */

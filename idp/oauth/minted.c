@@ -10,7 +10,7 @@ struct minted { struct shard { pthread_mutex_t lock; struct memo *at[SETS][WAYS]
 
 static const size_t TEXTS[] = {
 #define AT(f) offsetof(struct access, f)
-	AT(jti), AT(sub), AT(client_id), AT(scope), AT(acr), AT(amr), AT(audience), AT(grant_id), AT(confirm), AT(kid), AT(act), AT(may_act), AT(via),
+	AT(jti), AT(details), AT(sub), AT(client_id), AT(scope), AT(acr), AT(amr), AT(audience), AT(grant_id), AT(confirm), AT(kid), AT(act), AT(may_act), AT(via),
 #undef AT
 };
 enum { TEXTS_N = sizeof TEXTS / sizeof *TEXTS };

@@ -34,6 +34,13 @@ err scope_grantable(struct arena *a, const struct client *client, struct str ask
  * come again with the code: redirect_uri, challenge, confirm. */
 err code_issue(struct req *rq, const struct client *client, struct grant_row *grant, const struct code_row *asked, struct str *code);
 
+/* ---- what tokens are for ---- */
+/* The `resource` parameters of a request: of what the client is registered for, and of what was granted, words; none asked = all that was granted,
+ * "" = all that it is registered for. INVALID_TARGET. */
+err resources_read(struct req *rq, const struct client *, const struct params *, struct str granted, struct str *out);
+/* policies/details.h, with the kinds of this house and client. */
+err details_read(struct req *rq, const struct client *, struct str text, struct str *out);
+
 /* ---- tokens ---- */
 /* What one answer of the token endpoint gives. Minted first, then committed by the store together with its audit row, then
  * answered: a signer that fails spends nothing, and nothing leaves that has no row. */
@@ -45,6 +52,7 @@ struct tokens {
 	struct str confirm;                  /* what it is bound to, or "" */
 	struct str refresh;                  /* to be given with it, or "" */
 	bool first;                          /* from the code: the ID token carries the nonce */
+	struct str resources, details;       /* as in struct grant_row, of the access token: filled by tokens_narrow */
 	epoch expires;                       /* of the access token; 0: as it is configured, filled by tokens_mint */
 	const struct exchanged *exchanged;   /* NULL but for an exchanged one */
 	struct str jti, access, id_token;    /* made by tokens_mint */
@@ -52,6 +60,8 @@ struct tokens {
 /* What an exchanged token has besides (RFC 8693): whom it is for, who acts for its subject, what it came from (as in struct access), and the
  * type that it is called by. */
 struct exchanged { struct strs audience, via; struct str act, may_act, type; };
+/* `resource` and `authorization_details` of a token request: of what the grant has. INVALID_TARGET, INVALID_AUTHORIZATION_DETAILS. */
+err tokens_narrow(struct req *rq, struct tokens *t);
 err tokens_mint(struct req *rq, struct tokens *t);
 struct audit tokens_audit(struct req *rq, const struct tokens *t, const char *grant_type);
 err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t);

@@ -108,13 +108,23 @@ static err add(const struct ask *k, struct params *l, const char *name, const js
 	return OK;
 }
 
+/* RFC 8707 section 2: an array in a request object is what repeating the parameter is in a query */
+static err add_each(const struct ask *k, struct params *l, const char *name, const json_t *v)
+{
+	for (size_t i = 0; i < json_array_size(v); i++)
+		TRY(add(k, l, name, json_array_get(v, i)));
+	return OK;
+}
+
 static err params_of(const struct ask *k, json_t *claims, struct params *out)
 {
 	const char *name;
 	json_t *v;
 	*out = (struct params){ .v = make_n(k->rq->a, struct param, FIELDS + k->params.n) };
 	json_object_foreach(claims, name, v)
-		if (!is_of_the_jwt(name))
+		if (strcmp(name, "resource") == 0 && json_is_array(v))
+			TRY(add_each(k, out, name, v));
+		else if (!is_of_the_jwt(name))
 			TRY(add(k, out, name, v));
 	return OK;
 }

@@ -1,5 +1,6 @@
 #include "oauth.h"
 #include "audit_of.h"
+#include "details.h"
 #include "oidc.h"
 #include "profile.h"
 #include "settings.h"
@@ -59,6 +60,12 @@ err scope_grantable(struct arena *a, const struct client *c, struct str scope, s
 	return OK;
 }
 
+err tokens_narrow(struct req *rq, struct tokens *t)
+{
+	TRY(resources_read(rq, t->client, &rq->form, t->grant->resources, &t->resources));
+	return details_narrow(rq->a, t->grant->details, form(rq, "authorization_details"), &t->details);
+}
+
 err tokens_mint(struct req *rq, struct tokens *t)
 {
 	t->id_token = S("");
@@ -99,6 +106,8 @@ err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t)
 	jw_opt(&w, "refresh_token", t->refresh);
 	jw_opt(&w, "id_token", t->id_token);
 	jw_opt(&w, "scope", t->scope);
+	if (t->details.n)
+		jw_raw(&w, "authorization_details", t->details);       /* RFC 9396 section 7 */
 	jw_end(&w);
 	TRY(jw_done(&w, &json));
 	res_json(rs, 200, json);

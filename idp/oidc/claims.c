@@ -89,21 +89,23 @@ static bool released(const struct claims_ask *ask, const json_t *asked, const st
 	return word_in(ask->scope, scope) || (json_object_get(asked, c->name) && word_in(ask->client->scope, scope));
 }
 
-static const json_t *asked_of_userinfo(struct arena *a, const struct claims_ask *ask)
+/* section 5.5: where is "userinfo" or "id_token" */
+static const json_t *asked_of(struct arena *a, const struct claims_ask *ask, const char *where)
 {
 	json_t *request;
 	if (str_empty(ask->claims) || json_read_object(a, ask->claims, &request).kind)
 		return NULL;
-	return json_object_get(request, "userinfo");
+	return json_object_get(request, where);
 }
 
 struct str claims_scope(struct arena *a, const struct claims_ask *ask)
 {
-	const json_t *asked = asked_of_userinfo(a, ask);
+	const json_t *asked[] = { asked_of(a, ask, "userinfo"), asked_of(a, ask, "id_token") };
 	struct str all = ask->scope;
-	for (const struct claim *c = CLAIMS; c->name; c++)
-		if (!word_in(all, str_of(c->scope)) && released(ask, asked, c))
-			all = str_fmt(a, "%s %s", all.p, c->scope);
+	for (size_t i = 0; i < 2; i++)
+		for (const struct claim *c = CLAIMS; c->name; c++)
+			if (!word_in(all, str_of(c->scope)) && released(ask, asked[i], c))
+				all = str_fmt(a, "%s %s", all.p, c->scope);
 	return all;
 }
 
@@ -119,11 +121,37 @@ static void write_number(struct req *rq, struct jw *w, const struct person_row *
 void claims_write(struct req *rq, struct jw *w, const struct person_row *p, const struct claims_ask *ask)
 {
 	json_t *have = known(rq, p);
-	const json_t *asked = asked_of_userinfo(rq->a, ask);
+	const json_t *asked = asked_of(rq->a, ask, "userinfo");
 	for (const struct claim *c = CLAIMS; c->name; c++) {
 		const json_t *v = json_object_get(have, c->name);
 		if (v && fits(v, c->type) && released(ask, asked, c))
 			jw_raw(w, c->name, json_dump(rq->a, v));
 	}
 	write_number(rq, w, p, ask);
+}
+
+/* Section 5.4: what a scope gives belongs to userinfo. In the ID token is only what was asked for there by name. */
+static bool in_id_token(const struct claims_ask *ask, const json_t *asked, const struct claim *c)
+{
+	return json_object_get(asked, c->name) && word_in(ask->client->scope, str_of(c->scope));
+}
+
+bool claims_for_id_token(struct arena *a, const struct claims_ask *ask)
+{
+	const json_t *asked = asked_of(a, ask, "id_token");
+	for (const struct claim *c = CLAIMS; asked && c->name; c++)
+		if (in_id_token(ask, asked, c))
+			return true;
+	return false;
+}
+
+void claims_write_id_token(struct req *rq, struct jw *w, const struct person_row *p, const struct claims_ask *ask)
+{
+	json_t *have = known(rq, p);
+	const json_t *asked = asked_of(rq->a, ask, "id_token");
+	for (const struct claim *c = CLAIMS; c->name; c++) {
+		const json_t *v = json_object_get(have, c->name);
+		if (v && fits(v, c->type) && in_id_token(ask, asked, c))
+			jw_raw(w, c->name, json_dump(rq->a, v));
+	}
 }

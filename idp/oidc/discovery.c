@@ -1,6 +1,7 @@
 #include "oauth.h"
 #include "oidc.h"
 #include "assurance.h"
+#include "details.h"
 #include "jwe.h"
 #include "profile.h"
 #include "settings.h"
@@ -73,6 +74,19 @@ static void authentication(struct jw *w, const struct req *rq)
 	jw_strs(w, "dpop_signing_alg_values_supported", profiles_words(rq->a, COLUMN(dpop_algs)));
 }
 
+/* RFC 9396 section 10 */
+static void detail_types(struct jw *w, const struct req *rq)
+{
+	const struct conf_list *l = &rq->house->conf->detail_types;
+	const struct detail_type *types = l->items;
+	if (!l->n)
+		return;
+	jw_array(w, "authorization_details_types_supported");
+	for (size_t i = 0; i < l->n; i++)
+		jw_str(w, NULL, types[i].name);
+	jw_end(w);
+}
+
 static void requests(struct jw *w, const struct req *rq)
 {
 	jw_strs(w, "scopes_supported", list(scopes_all()));
@@ -85,6 +99,7 @@ static void requests(struct jw *w, const struct req *rq)
 	jw_strs(w, "display_values_supported", (struct strs){ &S("page"), 1 });
 	jw_strs(w, "ui_locales_supported", str_words(rq->a, S("vi en")));
 	jw_bool(w, "claims_parameter_supported", true);
+	detail_types(w, rq);
 	jw_bool(w, "request_parameter_supported", true);
 	jw_bool(w, "request_uri_parameter_supported", true);
 	jw_bool(w, "require_request_uri_registration", true);

@@ -22,6 +22,9 @@ struct claims_ask { const struct client *client; struct str scope, claims; };
 void claims_write(struct req *rq, struct jw *w, const struct person_row *p, const struct claims_ask *ask);
 /* Everything that a person is asked to agree to: the scope, and the scopes of what the `claims` request reaches without them. */
 struct str claims_scope(struct arena *a, const struct claims_ask *ask);
+/* The same for the ID token: whether any is asked for there by name, and those. */
+bool claims_for_id_token(struct arena *a, const struct claims_ask *ask);
+void claims_write_id_token(struct req *rq, struct jw *w, const struct person_row *p, const struct claims_ask *ask);
 void claims_names(struct jw *w);                      /* claims_supported, into an open array */
 
 /* Who signs by alg now, for this client; borrowed until the request ends. UNAVAILABLE when no key of that alg signs. */

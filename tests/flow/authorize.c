@@ -251,6 +251,50 @@ TEST(a_claim_that_was_asked_for_is_told_at_userinfo)
 	assert_str(told(b->w, ask(b->w, "GET", "/userinfo", more("Authorization: Bearer %s\n", token.p), ""), "name"), "Nguyễn Văn An");
 }
 
+/* fapi2-security-profile-final-test-claims-parameter-identity-claims: each claim that is published can be had, in the ID token or at userinfo; one that
+ * nobody knows is no error. oidcc-claims-essential: what was asked of userinfo is not in the ID token. */
+TEST(every_published_claim_can_be_asked_for_by_name)
+{
+	struct browser *b = known();
+	json_t *all = json_object_get(json_of(b->w, ask(b->w, "GET", "/.well-known/openid-configuration", "", "")), "claims_supported"), *v;
+	size_t i;
+	json_array_foreach(all, i, v) {
+		const char *name = json_string_value(v);
+		struct str ask_for = str_fmt(b->a, "{\"id_token\":{\"%s\":null,\"unheard-of\":{\"essential\":true}}}", name);
+		struct res *rs = authorize(b, "portal", more("claims=%s", enc(b->w, ask_for).p));
+		is_code(b, rs, "portal");
+		json_t *got = tokens_for(b, "portal", rs);
+		assert_null(json_object_get(got, "unheard-of"));
+		if (word_in(S("name family_name given_name email email_verified birthdate address phone_number phone_number_verified updated_at auth_time acr amr"), str_of(name)) && !json_object_get(got, name))
+			fail_msg("%s was asked for and is not there", name);
+		assert_null(json_object_get(got, "vn_number"));
+	}
+	json_t *got = tokens_for(b, "portal", authorize(b, "portal", "claims=%7B%22userinfo%22%3A%7B%22email%22%3Anull%7D%2C%22id_token%22%3A%7B%22name%22%3Anull%7D%7D"));
+	assert_str(json_text(got, "name"), "Nguyễn Văn An");
+	assert_null(json_object_get(got, "email"));
+	got = tokens_for(b, "vault", authorize(b, "vault", "claims=%7B%22id_token%22%3A%7B%22email%22%3Anull%2C%22name%22%3Anull%7D%7D"));
+	assert_null(json_object_get(got, "email"));              /* it is not registered for email */
+	assert_str(json_text(got, "name"), "Nguyễn Văn An");
+}
+
+TEST(what_the_claims_reach_is_agreed_to_also_when_it_is_for_the_id_token)
+{
+	struct town *t = town();
+	struct browser *b = browser(t->w);
+	is_signed_in(b);
+	agrees(t->w, "portal", "openid");
+	is_code(b, authorize(b, "portal", ""), "portal");
+	is_at(b, authorize(b, "portal", "claims=%7B%22id_token%22%3A%7B%22email%22%3Anull%7D%7D"), "/login/consent");
+}
+
+TEST(a_subject_that_is_asked_for_by_value_is_the_one_who_answers)
+{
+	struct browser *b = known();
+	struct str sub = json_text(tokens_for(b, "portal", authorize(b, "portal", "")), "sub");
+	is_code(b, authorize(b, "portal", more("claims=%%7B%%22id_token%%22%%3A%%7B%%22sub%%22%%3A%%7B%%22value%%22%%3A%%22%s%%22%%7D%%7D%%7D", sub.p)), "portal");
+	is_refused(b, get(b, request_of(b->a, "portal", "prompt=none&claims=%7B%22id_token%22%3A%7B%22sub%22%3A%7B%22value%22%3A%22somebody%22%7D%7D%7D")), "portal", "login_required");
+}
+
 /* ---- when the person must be asked ---- */
 
 TEST(prompt_none_never_shows_a_page)

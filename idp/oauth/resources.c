@@ -1,0 +1,33 @@
+#include "oauth.h"
+#include "details.h"
+#include "settings.h"
+
+/* What a request says that tokens are for: places (RFC 8707) and, in so many words, doings (RFC 9396). */
+
+/* section 2: "Its value MUST be an absolute URI ... The URI MUST NOT include a fragment component." */
+static bool is_place(struct str uri)
+{
+	size_t scheme = strcspn(uri.p, ":/?#");
+	return scheme > 0 && uri.p[scheme] == ':' && uri.n > scheme + 1 && str_printable(uri) && !strpbrk(uri.p, " #");
+}
+
+/* What a client may name is what its tokens may be for: `audiences` of its registration. */
+err resources_read(struct req *rq, const struct client *c, const struct params *from, struct str granted, struct str *out)
+{
+	struct strs asked = params_all(rq->a, from, "resource"), kept = { .v = make_n(rq->a, struct str, asked.n + 1) };
+	for (size_t i = 0; i < asked.n; i++) {
+		struct str uri = asked.v[i];
+		if (!is_place(uri) || !strs_has(c->audiences, uri) || (granted.n && !word_in(granted, uri)))
+			return fault(rq->a, &INVALID_TARGET, "resource '%.80s' is not for %s, or was not granted", uri.p, c->id.p);
+		if (!strs_has(kept, uri))
+			kept.v[kept.n++] = uri;
+	}
+	*out = kept.n ? strs_join(rq->a, kept, S(" ")) : granted;
+	return OK;
+}
+
+err details_read(struct req *rq, const struct client *c, struct str text, struct str *out)
+{
+	const struct conf_list *l = &rq->house->conf->detail_types;
+	return details_check(rq->a, l->items, l->n, c->detail_types, text, out);
+}
