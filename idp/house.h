@@ -22,6 +22,7 @@ struct house {
 	struct store *store;
 	struct eph *eph;
 	struct fetch *fetch;
+	struct pushes *pushes;               /* idp/oauth/push.c: tokens that are sent unasked; NULL where no phone can be asked */
 	struct mobile *mobile;               /* NULL when no operator is configured */
 	struct errands *errands;             /* idp/base/errands.h: what callbacks leave to be done */
 	struct keys *keys;                   /* idp/oidc/keys.h: the keyring, kept fresh */

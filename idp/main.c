@@ -37,7 +37,7 @@
 enum { MASTER_KEY = 32, OPENSSL_FLOOR = 0x30000160 };
 
 static const struct route *const TABLES[] = {
-	OIDC_ROUTES, OAUTH_ROUTES, REGISTER_ROUTES, AUTHORIZE_ROUTES, LOGIN_ROUTES, DEVICE_ROUTES, SIM_ROUTES, TOKEN_ROUTES, TLS_ROUTES, LOGOUT_ROUTES, ACCOUNT_ROUTES, WEB_ROUTES, NULL,
+	OIDC_ROUTES, OAUTH_ROUTES, REGISTER_ROUTES, AUTHORIZE_ROUTES, LOGIN_ROUTES, DEVICE_ROUTES, CIBA_ROUTES, SIM_ROUTES, TOKEN_ROUTES, TLS_ROUTES, LOGOUT_ROUTES, ACCOUNT_ROUTES, WEB_ROUTES, NULL,
 };
 
 /* ---- opening the house ------------------------------------------------------------------------------------------- */
@@ -109,7 +109,10 @@ static err check_schema(struct arena *a, struct house *h)
 static err open_mobile(struct arena *a, struct house *h)
 {
 	const struct settings *c = h->conf;
-	return c->operators.n ? mobile_open(a, h->fetch, c->operators.items, c->operators.n, c->profiles.items, c->profiles.n, &h->mobile) : OK;
+	if (!c->operators.n)
+		return OK;
+	TRY(pushes_new(h, a, &h->pushes));
+	return mobile_open(a, h->fetch, c->operators.items, c->operators.n, c->profiles.items, c->profiles.n, &h->mobile);
 }
 
 static err house_open(struct arena *a, const char *config, struct house **out)
@@ -135,6 +138,8 @@ static void house_close(struct house *h)
 	if (!h)
 		return;
 	mobile_close(h->mobile);
+	errands_rest(h->errands);             /* what phones gave is kept, and who waits for it told, while there is somebody to tell it by */
+	pushes_free(h->pushes);
 	fetch_close(h->fetch);
 	errands_free(h->errands);
 	keys_free(h->keys);

@@ -37,6 +37,7 @@ static const struct setting TOKENS[] = {
 	{ "request_lives", CONF_SECONDS, AT(request_lives), "60s", 10, 600, NULL },
 	{ "code_lives",    CONF_SECONDS, AT(code_lives),    "60s", 1, 60, NULL },
 	{ "device_lives",  CONF_SECONDS, AT(device_lives),  "10m", MINUTE, 30 * MINUTE, NULL },
+	{ "ciba_lives",    CONF_SECONDS, AT(ciba_lives),    "3m",  20, 10 * MINUTE, NULL },
 	{ "access_lives",  CONF_SECONDS, AT(access_lives),  "5m",  30, HOUR, NULL },
 	{ "id_lives",      CONF_SECONDS, AT(id_lives),      "5m",  30, HOUR, NULL },
 	{ "refresh_lives", CONF_SECONDS, AT(refresh_lives), "30d", MINUTE, 366 * DAY, NULL },

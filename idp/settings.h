@@ -18,7 +18,7 @@ struct settings {
 	struct str userinfo_acr;             /* RFC 9470: how surely the person must have signed in for /userinfo, or "" */
 	int64_t userinfo_max_age;            /* and how recently; 0: whenever */
 	bool dpop_nonce;                     /* every DPoP proof must carry a nonce of ours; else where the client or its profile says so */
-	int64_t device_lives;
+	int64_t device_lives, ciba_lives;
 	/* [sessions] */
 	int64_t session_lives, interaction_lives;
 	/* [login] */

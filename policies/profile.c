@@ -2,13 +2,14 @@
 
 #define TOKEN_EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"
 #define DEVICE "urn:ietf:params:oauth:grant-type:device_code"
+#define CIBA "urn:openid:params:grant-type:ciba"
 
 const struct profile PROFILES[] = {
 	{
 		/* OpenID Connect Core 1.0 with RFC 9700: what an ordinary web application speaks */
 		.name = S("oidc-basic-2026"),
 		.auth_methods = S("client_secret_basic client_secret_post private_key_jwt tls_client_auth self_signed_tls_client_auth none"),
-		.grant_types = S("authorization_code refresh_token client_credentials " TOKEN_EXCHANGE " " DEVICE),
+		.grant_types = S("authorization_code refresh_token client_credentials " TOKEN_EXCHANGE " " DEVICE " " CIBA),
 		.response_types = S("code"),
 		.response_modes = S("query form_post jwt query.jwt form_post.jwt"),
 		.id_token_algs = S("RS256 PS256 ES256 EdDSA"),
@@ -24,7 +25,7 @@ const struct profile PROFILES[] = {
 		/* OAuth 2.1 for public and native applications: PKCE from everyone */
 		.name = S("oauth-2.1-2026"),
 		.auth_methods = S("client_secret_basic private_key_jwt tls_client_auth self_signed_tls_client_auth none"),
-		.grant_types = S("authorization_code refresh_token client_credentials " TOKEN_EXCHANGE " " DEVICE),
+		.grant_types = S("authorization_code refresh_token client_credentials " TOKEN_EXCHANGE " " DEVICE " " CIBA),
 		.response_types = S("code"),
 		.response_modes = S("query form_post jwt query.jwt form_post.jwt"),
 		.id_token_algs = S("RS256 PS256 ES256 EdDSA"),
@@ -75,6 +76,22 @@ const struct profile PROFILES[] = {
 		.strict_requests = true,
 		.bound_tokens = true,
 		.signed_requests = true,
+	},
+	{
+		/* FAPI: Client Initiated Backchannel Authentication Profile (Implementer's Draft 1) */
+		.name = S("fapi-ciba-2026"),
+		.auth_methods = S("private_key_jwt tls_client_auth self_signed_tls_client_auth"),
+		.grant_types = S(CIBA " refresh_token"),
+		.response_types = S("code"),
+		.response_modes = S("query"),
+		.id_token_algs = S("ES256 PS256"),
+		.assertion_algs = S("PS256 ES256"),
+		.request_algs = S("PS256 ES256"),
+		.audience = AUDIENCE_ISSUER_OR_ENDPOINT,
+		.assertion_lives = 300,
+		.skew = 30,
+		.signed_backchannel = true,
+		.bound_tokens = true,
 	},
 	{ .name = S("") },
 };

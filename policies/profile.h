@@ -26,6 +26,7 @@ struct profile {
 	bool par;                            /* no authorization request but a pushed one: RFC 9126 */
 	bool signed_requests;                /* no authorization request but a signed one: RFC 9101 */
 	bool strict_requests;                /* a signed one has nbf and exp, and what stands beside it counts for nothing */
+	bool signed_backchannel;             /* no backchannel authentication request but a signed one: FAPI-CIBA section 5.2.2 */
 	bool rotate_refresh;
 	bool bound_tokens;                   /* access tokens must be bound, to the client's certificate or to a key by DPoP */
 	bool dpop_nonce;                     /* a DPoP proof must carry a nonce of ours */

@@ -11,7 +11,4 @@ err fetch_open(struct arena *a, struct fetch **out);
  * callbacks start is answered with status 0 too. Close whoever calls back first (mobile_close). NULL is fine. */
 void fetch_close(struct fetch *);
 
-/* fn is called once, on the thread, ms from now, or sooner when the adapter closes. Must be brief. */
-void fetch_after(struct fetch *, int64_t ms, void (*fn)(void *), void *ctx);
-
 bool fetch_closing(struct fetch *);

@@ -33,6 +33,17 @@ err store_person_by_phone(struct store *s, struct arena *a, struct str phone_mac
 }
 
 /* What begins with the prefix lies below the prefix with the last of all characters behind it. In order of name. */
+err store_person_by_sub(struct store *s, struct arena *a, struct str client_id, struct str sub, struct person_row **out)
+{
+	struct stmt st[] = {
+		SQL("SELECT DISTINCT " PERSON_COLS("p.") " FROM grants g JOIN person p ON p.id = g.person_id WHERE g.sub = $1 AND g.client_id = $2",
+			txt(sub), txt(client_id)),
+	};
+	TRY(ask_read(s, a, st, 1));
+	*out = row_only(a, &st->rows, &person_cols);
+	return OK;
+}
+
 err store_person_search(struct store *s, struct arena *a, struct str prefix, struct str after_id, int64_t limit, struct person_row **out, size_t *n)
 {
 	struct str beyond = str_fmt(a, "%s\U0010FFFF", prefix.p ? prefix.p : "");

@@ -10,21 +10,25 @@ struct errand { struct errand *next; void (*fn)(void *); void *p; };
 struct errands {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t more;
+	pthread_cond_t more, rest;
 	struct errand *first, **last;
 	size_t n;
-	bool over;
+	bool over, busy;
 };
 
 static struct errand *next(struct errands *e)
 {
 	pthread_mutex_lock(&e->lock);
+	e->busy = false;
+	if (!e->first)
+		pthread_cond_broadcast(&e->rest);
 	while (!e->first && !e->over)
 		pthread_cond_wait(&e->more, &e->lock);
 	struct errand *k = e->first;
 	if (k && !(e->first = k->next))
 		e->last = &e->first;
 	e->n -= k != NULL;
+	e->busy = k != NULL;
 	pthread_mutex_unlock(&e->lock);
 	return k;
 }
@@ -44,6 +48,7 @@ struct errands *errands_new(void)
 	e->last = &e->first;
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->more, NULL);
+	pthread_cond_init(&e->rest, NULL);
 	if (pthread_create(&e->thread, NULL, run, e))
 		abort();
 	return e;
@@ -60,7 +65,18 @@ void errands_free(struct errands *e)
 	pthread_join(e->thread, NULL);
 	pthread_mutex_destroy(&e->lock);
 	pthread_cond_destroy(&e->more);
+	pthread_cond_destroy(&e->rest);
 	free(e);
+}
+
+void errands_rest(struct errands *e)
+{
+	if (!e)
+		return;
+	pthread_mutex_lock(&e->lock);
+	while (e->first || e->busy)
+		pthread_cond_wait(&e->rest, &e->lock);
+	pthread_mutex_unlock(&e->lock);
 }
 
 void errands_send(struct errands *e, void (*fn)(void *), void *p)

@@ -54,6 +54,8 @@ static const struct { const char *option, *member; bool list; } MEMBERS[] = {
 	{ "--audience", "audiences", true }, { "--uri", "client_uri", false }, { "--tls-subject", "tls_client_auth_subject_dn", false },
 	{ "--jwks-uri", "jwks_uri", false }, { "--logo", "logo_uri", false }, { "--policy", "policy_uri", false }, { "--tos", "tos_uri", false },
 	{ "--login", "initiate_login_uri", false }, { "--contact", "contacts", true },
+	{ "--ciba", "backchannel_token_delivery_mode", false }, { "--ciba-notify", "backchannel_client_notification_endpoint", false },
+	{ "--ciba-alg", "backchannel_authentication_request_signing_alg", false },
 };
 
 static err read_jwks(struct run *r, struct jw *w)
@@ -274,7 +276,7 @@ static err uninvite(struct run *r)
 
 const struct command CLIENT_COMMANDS[] = {
 	{ "client", "add",
-	  "--name NAME [--redirect URI]... [--post-logout URI]... [--auth METHOD] [--public] [--jwks FILE] [--jwks-uri URI] [--tls-subject DN] [--scope WORDS] "
+	  "--name NAME [--redirect URI]... [--post-logout URI]... [--auth METHOD] [--public] [--jwks FILE] [--jwks-uri URI] [--ciba MODE] [--ciba-notify URL] [--ciba-alg ALG] [--tls-subject DN] [--scope WORDS] "
 	  "[--alg ALG] [--grant TYPE]... [--profile NAME] [--acr VALUE]... [--minimum-acr VALUE] [--subject TYPE] [--sector HOST] [--audience URI]... [--uri URI] "
 	  "[--resource URI]... [--details TYPE]... [--request-uri URI]... [--par] [--signed-requests] "
 	  "[--logo URI] [--policy URI] [--tos URI] [--login URI] [--contact EMAIL]... "

@@ -11,6 +11,8 @@ struct house;          /* what the whole provider shares: idp/house.h */
 struct route;
 struct template;       /* a compiled page: idp/web */
 
+enum { USED_MOST = 64 };
+
 struct req {
 	struct arena *a;
 	struct house *house;
@@ -27,6 +29,7 @@ struct req {
 	struct str body;                         /* raw; form is read from it when it is a form */
 	struct str lang;                         /* "vi" or "en" */
 	void *wake;                              /* for whoever parks the request (house_park) */
+	char *used;                              /* USED_MOST bytes that outlive a parking: what this request has used up already; or NULL */
 	bool parked_before;                      /* this is a second run of the handler: what it waited for has come */
 	/* what the answer carries, whatever becomes of the request; set by who learns it on the way */
 	struct str dpop_nonce;                   /* the header DPoP-Nonce: RFC 9449 section 8 */

@@ -396,6 +396,7 @@ static enum MHD_Result begin(struct exchange *x, const char *url, const char *me
 	x->asked.now_ms = clock_ms();
 	x->asked.now = s->conf.house->clock ? s->conf.house->clock() : x->asked.now_ms / 1000;
 	x->asked.house = s->conf.house;
+	x->asked.used = arena_alloc(x->keep, USED_MOST);
 	x->bad = request_head(&x->asked, &raw, str_of(x->conn->peer), x->conn->door->proxy);
 	if (!x->conn->door->certificates)
 		x->asked.client_cert = S("");

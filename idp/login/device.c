@@ -59,8 +59,12 @@ static err wrong_code(struct req *rq, struct res *rs)
 static err begin(struct req *rq, struct res *rs, const struct decoupled_row *d, struct str code)
 {
 	struct interaction *i = make(rq->a, struct interaction);
+	const struct client *c;
+	TRY(client_find(rq, d->client_id, &c));
+	if (!c)
+		return wrong_code(rq, rs);
 	*i = (struct interaction){ .id = interaction_id(rq->a), .created_at = rq->now, .max_age = -1, .client_id = d->client_id, .scope = d->scope,
-	                           .acr_values = d->acr_values, .user_code = code };
+	                           .acr_values = d->acr_values, .acr_floor = c->minimum_acr, .user_code = code };
 	interaction_bind(rq, rs, i);
 	TRY(interaction_put(rq, i));
 	res_redirect(rq, rs, interaction_url(rq, i, "/authorize/continue"));

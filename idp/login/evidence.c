@@ -105,26 +105,35 @@ static struct cert_row record_of(struct req *rq, const struct evidence *e, const
 	};
 }
 
-err login_finish(struct req *rq, struct res *rs, struct interaction *i, const struct evidence *e, const struct proved *p)
+err login_record(struct req *rq, const struct evidence *e, const struct proved *p, struct str client_id, struct str replaces,
+                 struct session_row *session, struct str *secret, struct person_row **who)
 {
-	TRY(login_offered(rq, i, e->method));
-	struct login l = { .person = newcomer(rq, e, &p->subject), .replaces = session_cookie_hash(rq) };
-	struct person_row *who = NULL;
+	struct login l = { .person = newcomer(rq, e, &p->subject), .replaces = replaces };
 	enum enrolment outcome;
 
 	l.cert = record_of(rq, e, p, l.person.number_mac);
 	l.session = (struct session_row){ .person_id = S(""), .acr = p->acr, .amr = p->amr, .method = str_of(e->method), .cert_id = p->cert.id };
-	struct str secret = session_begin(rq, &l.session);
+	*secret = session_begin(rq, &l.session);
 	struct audit ev = audit_of(rq, "login.certificate");
-	ev.client_id = i->client_id;
+	ev.client_id = client_id;
 	ev.sid = l.session.sid;
 	ev.detail = str_fmt(rq->a, "{\"method\":\"%s\",\"cert\":\"%s\",\"acr\":\"%s\"}", e->method, p->cert.id.p, p->acr.p);
-	TRY(store_login(rq->house->store, rq->a, &l, &ev, &outcome, &who));
+	TRY(store_login(rq->house->store, rq->a, &l, &ev, &outcome, who));
 	if (outcome == NUMBER_OF_ANOTHER)
 		return fault(rq->a, &LOGIN_REFUSED, "certificate %s is recorded for another person", p->cert.id.p);
-	if (!who || who->disabled_at)
-		return fault(rq->a, &LOGIN_REFUSED, "person %s is disabled", who ? who->id.p : "?");
+	if (!*who || (*who)->disabled_at)
+		return fault(rq->a, &LOGIN_REFUSED, "person %s is disabled", *who ? (*who)->id.p : "?");
+	*session = l.session;
+	return OK;
+}
 
+err login_finish(struct req *rq, struct res *rs, struct interaction *i, const struct evidence *e, const struct proved *p)
+{
+	struct session_row session;
+	struct person_row *who;
+	struct str secret;
+	TRY(login_offered(rq, i, e->method));
+	TRY(login_record(rq, e, p, i->client_id, session_cookie_hash(rq), &session, &secret, &who));
 	i->login_at = rq->now;
 	session_give(rq, rs, secret);
 	TRY(interaction_put(rq, i));

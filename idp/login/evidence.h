@@ -17,7 +17,13 @@ struct proved { struct subject subject; struct cert cert; struct str issuer_id, 
  * or LOGIN_REFUSED (it names somebody else), with the reason. Changes nothing. */
 err evidence_check(struct req *rq, const struct evidence *, struct proved *out);
 
-/* The login itself: finds or enrols the person, records the certificate, begins a session in place of the old one, and sends the
+/* The login itself, without a browser: finds or enrols the person, records the certificate, begins a session in place of the one whose
+ * id_hash is `replaces` ("": of none). One transaction with its audit row. secret: of the session, for whom it is given to. LOGIN_REFUSED
+ * when the certificate is somebody else's or the person is disabled. */
+err login_record(struct req *rq, const struct evidence *, const struct proved *, struct str client_id, struct str replaces,
+                 struct session_row *session, struct str *secret, struct person_row **who);
+
+/* The same for whoever sits at this browser: finds or enrols the person, records the certificate, begins a session in place of the old one, and sends the
  * person back to the authorization. One transaction with its audit row. */
 err login_finish(struct req *rq, struct res *rs, struct interaction *, const struct evidence *, const struct proved *);
 

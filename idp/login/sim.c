@@ -1,8 +1,5 @@
-#include "anchors.h"
 #include "audit_of.h"
 #include "code.h"
-#include "errands.h"
-#include "evidence.h"
 #include "log.h"
 #include "login.h"
 #include "name.h"
@@ -10,47 +7,14 @@
 #include "pages.h"
 #include "rand.h"
 #include "settings.h"
+#include "sim_ask.h"
 #include "signature.h"
-#include <stdio.h>
-#include <stdlib.h>
 
 /* Login by a signature made on the SIM. The person gives phone and personal number (SIGNATURES.md 1.3: a phone number alone must
  * not start a push), sees the verification code, then has the phone asked, and waits on a page. Whatever the numbers are, known or
  * not, the pages and their timing are the same: an unknown pair waits until the time is up. */
 
-enum { WINDOW = 600, AFTER = 15, ANSWER_KEPT = 600, NUMBER_PREFIX = sizeof "PNOVN-" - 1 };
-
-static const char ANSWERS[] = "sim-answer", OPEN[] = "sim-open";
-
-/* ---- what is signed ------------------------------------------------------------------------------------------------- */
-
-static void add_field(struct buf *b, struct str s)
-{
-	buf_add(b, (unsigned char[]){ (unsigned char)(s.n >> 8), (unsigned char)s.n }, 2);
-	buf_str(b, s);
-}
-
-/* SIGNATURES.md 1.2: a context string and a structured pre-image, so that a login can never be a contract and a signature made
- * for one login, site, person or time is none for another. */
-static err hash_to_sign(struct req *rq, const struct interaction *i, struct str *hash)
-{
-	unsigned char nonce[32], d[SHA256_SIZE];
-	struct buf b = buf_new(rq->a, 1024, 16384);
-	struct str whole;
-	rand_fill(nonce, sizeof nonce);
-	buf_add(&b, "motid-sim-login/1", sizeof "motid-sim-login/1");
-	add_field(&b, rq->house->issuer);
-	add_field(&b, i->client_id);
-	add_field(&b, i->browser);
-	add_field(&b, b64url(rq->a, (struct bytes){ nonce, sizeof nonce }));
-	add_field(&b, i->sim.msisdn);
-	add_field(&b, S("login"));
-	add_field(&b, str_fmt(rq->a, "%lld", (long long)rq->now));
-	TRY(buf_done(&b, &whole));
-	sha256(whole.p, whole.n, d);
-	*hash = b64url(rq->a, (struct bytes){ d, sizeof d });
-	return OK;
-}
+enum { NUMBER_PREFIX = sizeof "PNOVN-" - 1 };
 
 /* The phone shows plain letters: Vietnamese diacritics would halve what fits (SIGNATURES.md 1.1). */
 static err what_phone_shows(struct req *rq, const struct interaction *i, struct str *out)
@@ -63,116 +27,16 @@ static err what_phone_shows(struct req *rq, const struct interaction *i, struct 
 	return OK;
 }
 
-/* ---- limits ----------------------------------------------------------------------------------------------------------- */
-
-/* SEC-32: for each address, person, number and application, in this order and no further than the first that is over: one who is refused
- * must not use up what is others'. Counted whether or not the person exists. */
-static err over_limit(struct req *rq, const struct interaction *i, bool *over)
-{
-	const struct settings *c = rq->house->conf;
-	const struct { const char *kind; struct str id; int64_t most; } LIMITS[] = {
-		{ "sim-address", peer_net(rq),                                c->sim_per_address },
-		{ "sim-person",  number_mac(rq->house, rq->a, i->sim.number), c->sim_per_person },
-		{ "sim-number",  number_mac(rq->house, rq->a, i->sim.msisdn), c->sim_per_number },
-		{ "sim-client",  i->client_id.n ? i->client_id : S("-"),      c->sim_per_client },
-	};
-	*over = false;
-	for (size_t n = 0; n < sizeof LIMITS / sizeof *LIMITS && !*over; n++) {
-		int64_t total = 0;
-		TRY(eph_count(rq->house->eph, rq->a, LIMITS[n].kind, LIMITS[n].id, 1, WINDOW, &total));
-		*over = total > LIMITS[n].most;
-	}
-	return OK;
-}
-
 /* ---- asking the phone ---------------------------------------------------------------------------------------------------- */
-
-/* What outlives the request that asked: where to put the answer, and then the answer. */
-struct asked { struct house *house; char txn[44], person[65], phone[65]; struct arena *a; struct str answer; bool over; };
-
-/* What the phone gave holds a certificate, and so the person's number: it is kept sealed, under the transaction that it answers. */
-static struct str answer_label(struct arena *a, struct str txn) { return str_fmt(a, "sim-answer:%s", txn.p); }
-
-static err keep_answer(const struct asked *k)
-{
-	struct eph *eph = k->house->eph;
-	struct str txn = str_of(k->txn);
-	TRY(eph_put(eph, k->a, ANSWERS, txn, seal(k->a, k->house->secrets.seal, answer_label(k->a, txn), k->answer), ANSWER_KEPT));
-	if (!k->over)
-		return OK;
-	TRY(eph_drop(eph, k->a, OPEN, str_of(k->person), txn));
-	return eph_drop(eph, k->a, OPEN, str_of(k->phone), txn);
-}
-
-static void keep(void *ctx)
-{
-	struct asked *k = ctx;
-	err e = keep_answer(k);
-	if (e.kind)
-		log_say(LOG_ERROR, "a phone's answer is lost", "why", e.why, NULL);
-	arena_free(k->a);
-	free(k);
-}
-
-/* On the thread that drives all conversations with operators: the store of short-lived values may make it wait, so that is left to another. */
-static void phone_answered(void *ctx, const struct mobile_result *r)
-{
-	struct asked *k = ctx;
-	k->a = arena_new();
-	struct jw w = jw_new(k->a, 45000);     /* sealed it still fits */
-	jw_object(&w, NULL);
-	jw_int(&w, "state", r->state);
-	jw_int(&w, "format", r->format);
-	jw_str(&w, "signature", b64url(k->a, r->signature));
-	jw_str(&w, "certificate", b64url(k->a, r->certificate));
-	jw_str(&w, "code", r->code);
-	err e = jw_done(&w, &k->answer);
-	/* an unknown number stays "open" exactly as long as a silent phone: whoever asks twice must not learn the difference */
-	k->over = r->state != MOBILE_UNKNOWN && r->state != MOBILE_TIMED_OUT;
-	if (!e.kind) {
-		errands_send(k->house->errands, keep, k);
-		return;
-	}
-	log_say(LOG_ERROR, "a phone's answer is lost", "why", e.why, NULL);
-	arena_free(k->a);
-	free(k);
-}
-
-/* Not asked when it would tell the difference or do harm: a disabled person's phone stays silent, and the page waits all the same. */
-static err may_ask(struct req *rq, const struct interaction *i, bool *may)
-{
-	struct person_row *p;
-	TRY(store_person_by_number(rq->house->store, rq->a, number_mac(rq->house, rq->a, i->sim.number), &p));
-	*may = rq->house->mobile && !(p && p->disabled_at);
-	return OK;
-}
 
 static err ask_phone(struct req *rq, struct interaction *i)
 {
-	struct bytes hash;
 	struct str display;
 	bool may;
 	TRY(what_phone_shows(rq, i, &display));
-	TRY(may_ask(rq, i, &may));
-	i->sim.sent_at = rq->now;
-	i->sim.deadline = rq->now + rq->house->conf->sim_timeout;
-	struct audit ev = audit_of(rq, "sim.asked");
-	ev.client_id = i->client_id;
-	ev.detail = str_fmt(rq->a, "{\"txn\":\"%s\",\"hash\":\"%s\"}", i->sim.txn.p, i->sim.hash.p);
-	TRY(store_audit(rq->house->store, rq->a, &ev));
+	TRY(sim_prepare(rq, &i->sim, i->client_id, rq->house->conf->sim_timeout, &may));
 	TRY(interaction_put(rq, i));
-	if (!may || !b64url_read(rq->a, i->sim.hash, &hash))
-		return OK;
-	struct asked *k = calloc(1, sizeof *k);
-	if (!k)
-		abort();
-	k->house = rq->house;
-	snprintf(k->txn, sizeof k->txn, "%s", i->sim.txn.p);
-	snprintf(k->person, sizeof k->person, "%s", number_mac(rq->house, rq->a, i->sim.number).p);
-	snprintf(k->phone, sizeof k->phone, "%s", number_mac(rq->house, rq->a, i->sim.msisdn).p);
-	struct mobile_ask ask = { .msisdn = i->sim.msisdn, .hash = hash, .display = display, .code = i->sim.code, .timeout = rq->house->conf->sim_timeout };
-	mobile_start(rq->house->mobile, &ask, phone_answered, k);
-	return OK;
+	return may ? sim_start(rq, &i->sim, display, NULL, NULL) : OK;
 }
 
 /* ---- pages --------------------------------------------------------------------------------------------------------------- */
@@ -229,7 +93,8 @@ static err ep_sim_begin(struct req *rq, struct res *rs)
 		return page_form(rq, rs, i, NULL, phone_good ? NULL : form(rq, "phone").n ? "phone" : "empty", number_good ? NULL : form(rq, "number").n ? "number" : "empty");
 
 	i->sim = (struct sim){ .msisdn = phone, .number = number, .txn = rand_token(rq->a) };
-	TRY(hash_to_sign(rq, i, &i->sim.hash));
+	const struct str fields[] = { i->client_id, i->browser };
+	TRY(sim_hash(rq, &i->sim, S("motid-sim-login/1"), fields, 2));
 	if (!b64url_read(rq->a, i->sim.hash, &hash))
 		return fault(rq->a, &SERVER_ERROR, "our own hash does not read");
 	i->sim.code = rq->house->mobile ? mobile_code(rq->house->mobile, rq->a, phone, hash) : code_vn(rq->a, digest_info(rq->a, hash));
@@ -276,37 +141,12 @@ static err ep_sim_code(struct req *rq, struct res *rs)
 	return page(rq, rs, 200, &TPL_sim_code, data);
 }
 
-static err open_one(struct req *rq, const struct interaction *i, struct str whose, bool *first, bool *mine)
-{
-	struct str txn;
-	TRY(eph_once(rq->house->eph, rq->a, OPEN, whose, i->sim.txn, rq->house->conf->sim_timeout, first));
-	if (!*first)
-		TRY(eph_get(rq->house->eph, rq->a, OPEN, whose, &txn, mine));
-	*mine = *first || (*mine && str_same(txn, i->sim.txn));
-	return OK;
-}
-
-/* One open request a person and one a phone, whoever is said to have it, for as long as a phone may answer. A doubled click finds its
- * own and is one. */
-static err open_request(struct req *rq, const struct interaction *i, bool *first, bool *mine)
-{
-	struct str person = number_mac(rq->house, rq->a, i->sim.number), phone = number_mac(rq->house, rq->a, i->sim.msisdn);
-	TRY(open_one(rq, i, person, first, mine));
-	if (!*first)
-		return OK;
-	TRY(open_one(rq, i, phone, first, mine));
-	return *first ? OK : eph_drop(rq->house->eph, rq->a, OPEN, person, i->sim.txn);
-}
-
 /* When it was our fault that nobody was asked, the button may be pressed again. */
 static err ask_or_let_go(struct req *rq, struct interaction *i)
 {
-	struct eph *eph = rq->house->eph;
 	err e = ask_phone(rq, i);
-	if (e.kind) {
-		TRY(eph_drop(eph, rq->a, OPEN, number_mac(rq->house, rq->a, i->sim.number), i->sim.txn));
-		TRY(eph_drop(eph, rq->a, OPEN, number_mac(rq->house, rq->a, i->sim.msisdn), i->sim.txn));
-	}
+	if (e.kind)
+		TRY(sim_let_go(rq, &i->sim));
 	return e;
 }
 
@@ -314,19 +154,20 @@ static err ask_or_let_go(struct req *rq, struct interaction *i)
 static err ep_sim_send(struct req *rq, struct res *rs)
 {
 	struct interaction *i;
-	bool there, over, first = false, mine = false;
+	bool there, over;
+	struct sim_open open;
 	TRY(interaction_post(rq, &i));
 	TRY(with_open_request(rq, rs, i, &there));
 	if (!there)
 		return OK;
 	if (!i->sim.sent_at) {
-		TRY(over_limit(rq, i, &over));
+		TRY(sim_over_limit(rq, &i->sim, i->client_id, true, &over));
 		if (over)
 			return page_form(rq, rs, i, "too_many_requests", NULL, NULL);
-		TRY(open_request(rq, i, &first, &mine));
-		if (!mine)
+		TRY(sim_open(rq, &i->sim, rq->house->conf->sim_timeout, &open));
+		if (!open.mine)
 			return page_form(rq, rs, i, "sim_open", NULL, NULL);
-		if (first)
+		if (open.first)
 			TRY(ask_or_let_go(rq, i));
 	}
 	res_redirect(rq, rs, interaction_url(rq, i, "/login/sim/wait"));
@@ -335,90 +176,17 @@ static err ep_sim_send(struct req *rq, struct res *rs)
 
 /* ---- what came back ------------------------------------------------------------------------------------------------------- */
 
-static err read_answer(struct req *rq, const struct interaction *i, struct mobile_result *r, bool *there)
-{
-	struct str sealed, text;
-	json_t *o;
-	int64_t state = 0, format = 0;
-	*r = (struct mobile_result){ .state = MOBILE_PENDING };
-	TRY(eph_get(rq->house->eph, rq->a, ANSWERS, i->sim.txn, &sealed, there));
-	if (!*there)
-		return OK;
-	if (!seal_open(rq->a, rq->house->secrets.seal, answer_label(rq->a, i->sim.txn), sealed, &text))
-		return fault(rq->a, &SIGNATURE_WRONG, "a kept answer does not open");
-	TRY(json_read_object(rq->a, text, &o));
-	json_int(o, "state", &state);
-	json_int(o, "format", &format);
-	r->state = (enum mobile_state)state;
-	r->format = (enum mobile_format)format;
-	r->code = json_text(o, "code");
-	if (!b64url_read(rq->a, json_text(o, "signature"), &r->signature) || !b64url_read(rq->a, json_text(o, "certificate"), &r->certificate))
-		return fault(rq->a, &SIGNATURE_WRONG, "a kept answer does not read");
-	return OK;
-}
-
-/* Pending for the page: nothing came yet, or what came must look like nothing (an unknown number, a silent phone that the operator gave up
- * early) until the time is up. */
-static err answer_for_page(struct req *rq, const struct interaction *i, struct mobile_result *r)
-{
-	bool there;
-	TRY(read_answer(rq, i, r, &there));
-	bool over = rq->now >= i->sim.deadline;
-	if (r->state == MOBILE_UNKNOWN || r->state == MOBILE_TIMED_OUT || r->state == MOBILE_PENDING)
-		r->state = over ? MOBILE_TIMED_OUT : MOBILE_PENDING;
-	else if (r->state == MOBILE_SIGNED && rq->now > i->sim.deadline + AFTER)
-		r->state = MOBILE_TIMED_OUT;     /* SIGNATURES.md 4.7: a late success is never used */
-	return OK;
-}
-
-/* It counts only if it signs our hash; then whether the certificate is believed is evidence_check's question. */
-static err signed_by(struct req *rq, const struct interaction *i, const struct mobile_result *r, struct evidence *e)
-{
-	enum { MOST = 8 };
-	struct trust *trust;
-	struct bytes hash, *extra = make_n(rq->a, struct bytes, MOST);
-	if (!b64url_read(rq->a, i->sim.hash, &hash))
-		return fault(rq->a, &SERVER_ERROR, "our own hash does not read");
-	*e = (struct evidence){ .method = "sim", .expected = i->sim.number, .phone = i->sim.msisdn, .extra = extra };
-	if (r->format == MOBILE_CMS)
-		return signature_cms_of_hash(rq->a, r->signature, hash, &e->cert, extra, MOST, &e->nextra);
-	if (!r->certificate.n)
-		return fault(rq->a, &SIGNATURE_WRONG, "a bare signature without a certificate");
-	TRY(anchors_now(rq->house, rq->a, rq->now, &trust));
-	TRY(trust_cert(trust, rq->a, r->certificate, &e->cert));
-	return signature_raw(rq->a, &e->cert, hash, r->signature);
-}
-
 static err finish(struct req *rq, struct res *rs, struct interaction *i, const struct mobile_result *r)
 {
 	struct evidence e;
 	struct proved p;
-	TRY(signed_by(rq, i, r, &e));
-	TRY(evidence_check(rq, &e, &p));
-	/* the answer is spent by one caller: two tabs do not make two sessions */
-	struct str text;
 	bool mine;
-	TRY(eph_take(rq->house->eph, rq->a, ANSWERS, i->sim.txn, &text, &mine));
+	TRY(sim_proved(rq, &i->sim, r, &e, &p));
+	TRY(sim_spend(rq, &i->sim, &mine));
 	if (!mine)
 		return fault(rq->a, &INTERACTION_GONE, "the phone's answer was used already");
 	i->sim = (struct sim){ 0 };
 	return login_finish(rq, rs, i, &e, &p);
-}
-
-/* Each way it can end has its own words (UX.md 3.4). */
-static const char *end_of_state(enum mobile_state s)
-{
-	switch (s) {
-	case MOBILE_REFUSED: return "refused";
-	case MOBILE_WRONG_PIN: return "wrong_pin";
-	case MOBILE_BLOCKED: return "blocked";
-	case MOBILE_UNREACHABLE: return "unreachable";
-	case MOBILE_REVOKED: return "revoked";
-	case MOBILE_BUSY: return "busy";
-	case MOBILE_DOWN: return "operator_down";
-	case MOBILE_TIMED_OUT: case MOBILE_UNKNOWN: case MOBILE_PENDING: case MOBILE_SIGNED: break;
-	}
-	return "timed_out";
 }
 
 static const char *end_of_fault(const struct err_kind *k)
@@ -445,7 +213,7 @@ static err page_end(struct req *rq, struct res *rs, struct interaction *i, const
 
 static err ended_by_phone(struct req *rq, struct res *rs, struct interaction *i, const struct mobile_result *r)
 {
-	const char *end = end_of_state(r->state);
+	const char *end = sim_end(r->state);
 	struct audit ev = audit_of(rq, "login.refused");
 	ev.client_id = i->client_id;
 	ev.outcome = str_of(end);
@@ -478,7 +246,7 @@ static err ep_sim_wait(struct req *rq, struct res *rs)
 		res_redirect(rq, rs, interaction_url(rq, i, i->login_at ? "/authorize/continue" : "/login/sim/code"));
 		return OK;
 	}
-	TRY(answer_for_page(rq, i, &r));
+	TRY(sim_answer(rq, &i->sim, &r));
 	if (r.state == MOBILE_PENDING)
 		return page_wait(rq, rs, i);
 	if (r.state != MOBILE_SIGNED)
@@ -497,7 +265,7 @@ static err ep_sim_poll(struct req *rq, struct res *rs)
 	struct interaction *i;
 	struct mobile_result r;
 	TRY(interaction_get(rq, &i));
-	TRY(answer_for_page(rq, i, &r));
+	TRY(sim_answer(rq, &i->sim, &r));
 	int64_t left = i->sim.deadline > rq->now ? i->sim.deadline - rq->now : 0;
 	res_json(rs, 200, str_fmt(rq->a, "{\"state\":\"%s\",\"seconds_left\":%lld}", r.state == MOBILE_PENDING ? "pending" : "done", (long long)left));
 	return OK;

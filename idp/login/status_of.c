@@ -313,9 +313,9 @@ err status_of(struct req *rq, const struct cert *leaf, const struct cert *issuer
 				abort();
 			*w = (struct waiter){ k->waiters, token };
 			k->waiters = w;
-			begin = !k->asking;
-			k->asking = true;
 		}
+		begin = !k->asking;            /* also for who cannot wait: it is known the next time */
+		k->asking = true;
 	}
 	pthread_mutex_unlock(&all->lock);
 	if (begin)

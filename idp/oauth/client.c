@@ -64,6 +64,11 @@ static const struct { const char *name; enum member type; size_t at; enum whose 
 	{ "require_pkce",                    FLAG,   AT(require_pkce),              OURS },
 	{ "dpop_nonce",                      FLAG,   AT(dpop_nonce),                OURS },
 	{ "minimum_acr",                     TEXT,   AT(minimum_acr),               OURS },
+	/* CIBA Core section 4: who may make people's phones ring is the operator's to say */
+	{ "backchannel_token_delivery_mode", TEXT,   AT(ciba_mode),                 OURS },
+	{ "backchannel_client_notification_endpoint", TEXT, AT(ciba_endpoint),      OURS },
+	{ "backchannel_authentication_request_signing_alg", TEXT, AT(ciba_request_alg), OURS },
+	{ "backchannel_user_code_parameter", FLAG,   AT(ciba_user_code),            OURS },
 	{ "userinfo_acr",                    TEXT,   AT(userinfo_acr),              OURS },
 	{ "trusted",                         FLAG,   AT(trusted),                   OURS },
 	{ "audiences",                       TEXTS,  AT(audiences),                 OURS },
@@ -379,6 +384,30 @@ static err check_signed(struct arena *a, struct client *c)
 	return OK;
 }
 
+/* CIBA Core section 4. Not wanted is not checked: other members would be dead letters. */
+static err check_ciba(struct arena *a, struct client *c)
+{
+	struct strs alg = { (struct str[]){ c->ciba_request_alg }, 1 };
+	bool notified = !str_is(c->ciba_mode, "poll");
+	if (!strs_has(c->grant_types, S("urn:openid:params:grant-type:ciba")))
+		return OK;
+	if (str_is(c->auth_method, "none"))
+		return wrong(a, c, "a public client may not use", "urn:openid:params:grant-type:ciba");
+	if (!word_in(CIBA_MODES, c->ciba_mode))
+		return wrong(a, c, "needs a backchannel_token_delivery_mode that is offered; not", c->ciba_mode.p);
+	if (notified && (!str_starts(c->ciba_endpoint, S("http")) || !uri_fit(a, c->ciba_endpoint)))
+		return wrong(a, c, "needs a backchannel_client_notification_endpoint for", c->ciba_mode.p);
+	if (str_is(c->ciba_mode, "push") && (c->cert_bound_tokens || c->dpop_bound_tokens || c->rules->bound_tokens))
+		return wrong(a, c, "tokens that are bound to who fetches them cannot be sent by", "push");
+	if (c->ciba_user_code)
+		return wrong(a, c, "not offered:", "backchannel_user_code_parameter");
+	if (c->ciba_request_alg.n)
+		TRY(check_words(a, c, "backchannel_authentication_request_signing_alg", alg, c->rules->request_algs));
+	else if (c->rules->signed_backchannel)
+		return wrong(a, c, "needs a backchannel_authentication_request_signing_alg in", c->profile.p);
+	return OK;
+}
+
 /* In this order; each answers for one member. */
 static const struct { const char *member; err (*check)(struct arena *, struct client *); } CHECKS[] = {
 	{ "token_endpoint_auth_method",   check_auth_method },    { "id_token_signed_response_alg", check_envelopes },
@@ -391,7 +420,7 @@ static const struct { const char *member; err (*check)(struct arena *, struct cl
 	{ "policy_uri",                   check_policy },         { "initiate_login_uri",           check_initiate },
 	{ "dpop_bound_access_tokens",     check_binding },        { "minimum_acr",                  check_floors },
 	{ "request_uris",                 check_request_uris },   { "request_object_signing_alg",   check_request_alg },
-	{ "require_signed_request_object", check_signed },
+	{ "require_signed_request_object", check_signed },    { "grant_types",                 check_ciba },
 	{ "sector_identifier_uri",        check_sector_uri },     { "sector_identifier_uri",        find_sector },
 };
 
@@ -434,6 +463,7 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""),
 		.id_token = NO_ENVELOPE, .userinfo = NO_ENVELOPE, .introspection = NO_ENVELOPE, .authorization = NO_ENVELOPE,
 		.request_alg = S(""),
+		.ciba_mode = S(""), .ciba_endpoint = S(""), .ciba_request_alg = S(""),
 		.subject_type = S("pairwise"), .sector = S(""), .sector_identifier_uri = S(""), .initiate_login_uri = S(""),
 		.default_acr_values = S(""), .minimum_acr = S(""), .userinfo_acr = S(""), .profile = S(""),
 	};

@@ -8,6 +8,8 @@ struct envelope { struct str sign, alg, enc; };
 
 /* A registered application, parsed once from its stored metadata (RFC 7591 section 2 names, JSON) and then only read. Reference-counted
  * behind the cache; what client_find gives lives as long as the request. */
+#define CIBA_MODES S("poll ping push")        /* backchannel_token_delivery_modes_supported */
+
 struct client {
 	struct str id, name, client_uri, logo_uri, tos_uri, policy_uri;
 	struct strs redirect_uris, post_logout_redirect_uris, grant_types, response_types;
@@ -24,11 +26,14 @@ struct client {
 	struct strs request_uris;
 	bool require_signed;                 /* require_signed_request_object, RFC 9101 section 10.5 */
 	struct str subject_type;             /* "pairwise" or "public" */
+	struct str ciba_mode, ciba_endpoint; /* backchannel_token_delivery_mode: poll, ping or push; where it is told */
+	struct str ciba_request_alg;         /* its backchannel requests are signed with; "" = not signed */
 	struct str sector;                   /* host that pairwise subjects are made for */
 	struct str default_acr_values;       /* words; what it wishes for when the request names none */
 	struct str minimum_acr;              /* what each of its sign-ins must reach, whatever the request says; or "" */
 	struct str userinfo_acr;             /* RFC 9470: what its token must have reached at /userinfo; or "" */
 	struct str profile;                  /* policies/profile.h: "oidc-basic-2026", … */
+	bool ciba_user_code;                 /* never true: not offered */
 	bool require_pkce;                   /* always for public clients */
 	bool require_par;                    /* require_pushed_authorization_requests, RFC 9126 section 6 */
 	bool trusted;                        /* the operator's own: no consent page */

@@ -81,6 +81,14 @@ static err spend(struct req *rq, const struct decoupled_kind *kind, const struct
 	             outcome == CODE_REPLAYED ? "redeemed already" : "expired, or what it rests on has ended");
 }
 
+err decoupled_redeem(struct req *rq, const struct decoupled_kind *kind, const struct decoupled_row *d, struct tokens *t)
+{
+	if (strs_has(t->client->grant_types, S("refresh_token")))
+		t->refresh = rand_token(rq->a);
+	TRY(tokens_mint(rq, t));
+	return spend(rq, kind, d, t);
+}
+
 err decoupled_tokens(struct req *rq, struct res *rs, const struct client *c, const struct decoupled_kind *kind)
 {
 	struct str secret = form(rq, kind->parameter);
@@ -94,9 +102,6 @@ err decoupled_tokens(struct req *rq, struct res *rs, const struct client *c, con
 	struct tokens t = { .client = c, .grant = g, .scope = g->scope, .refresh = S("") };
 	TRY(tokens_narrow(rq, &t));
 	TRY(tokens_bind(rq, c, &t.confirm));
-	if (strs_has(c->grant_types, S("refresh_token")))
-		t.refresh = rand_token(rq->a);
-	TRY(tokens_mint(rq, &t));
-	TRY(spend(rq, kind, d, &t));
+	TRY(decoupled_redeem(rq, kind, d, &t));
 	return tokens_answer(rq, rs, &t);
 }

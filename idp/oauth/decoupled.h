@@ -15,6 +15,9 @@ enum { POLL_INTERVAL = 5 };              /* seconds that a client is told to lea
 /* INVALID_GRANT, EXPIRED_TOKEN, AUTHORIZATION_PENDING, SLOW_DOWN, REFUSED_BY_PERSON; or its tokens, to one caller. */
 err decoupled_tokens(struct req *rq, struct res *rs, const struct client *c, const struct decoupled_kind *kind);
 
+/* Mints for a granted request and redeems it, once; with a first refresh token for who may have one. INVALID_GRANT, EXPIRED_TOKEN. */
+err decoupled_redeem(struct req *rq, const struct decoupled_kind *kind, const struct decoupled_row *d, struct tokens *t);
+
 /* UNAUTHORIZED_CLIENT unless the client is registered for the grant type. */
 err decoupled_allowed(struct req *rq, const struct client *c, const struct decoupled_kind *kind);
 

@@ -55,6 +55,7 @@ struct tokens {
 	struct str resources, details;       /* as in struct grant_row, of the access token: filled by tokens_narrow */
 	epoch expires;                       /* of the access token; 0: as it is configured, filled by tokens_mint */
 	const struct exchanged *exchanged;   /* NULL but for an exchanged one */
+	struct str auth_req_id;              /* of a request whose tokens are pushed, or "": CIBA Core section 10.3.1 */
 	struct str jti, access, id_token;    /* made by tokens_mint */
 };
 /* What an exchanged token has besides (RFC 8693): whom it is for, who acts for its subject, what it came from (as in struct access), and the
@@ -69,13 +70,17 @@ err tokens_answer(struct req *rq, struct res *rs, const struct tokens *t);
  * INVALID_DPOP_PROOF when they must be bound and there is nothing to bind them to, or by two things at once. */
 err tokens_bind(struct req *rq, const struct client *client, struct str *confirm);
 
+/* CIBA in push mode: a thread of ours that sends what nobody asks for (idp/oauth/push.c). */
+err pushes_new(struct house *, struct arena *a, struct pushes **out);
+void pushes_free(struct pushes *);
+
 typedef err grant_type(struct req *rq, struct res *rs, const struct client *client);
 grant_type grant_code, grant_refresh, grant_client, grant_exchange;
-grant_type grant_device;
+grant_type grant_device, grant_ciba;
 const struct str *grant_type_names(void);             /* of the table that the token endpoint reads; ends with an empty one */
 
 /* Ends everything that came of a grant, because one of its secrets came twice; the error that the caller then returns. */
 err grant_betrayed(struct req *rq, const struct grant_row *grant, const char *what);
 
 handler ep_token, ep_introspect, ep_revoke, ep_device_authorization;
-extern const struct route OAUTH_ROUTES[], REGISTER_ROUTES[];
+extern const struct route OAUTH_ROUTES[], REGISTER_ROUTES[], CIBA_ROUTES[];

@@ -11,12 +11,14 @@ static const struct str NAMES[] = {
 	S("authorization_code"), S("refresh_token"), S("client_credentials"),
 	S("urn:ietf:params:oauth:grant-type:token-exchange"),
 	S("urn:ietf:params:oauth:grant-type:device_code"),
+	S("urn:openid:params:grant-type:ciba"),
 	{ 0 },
 };
 static grant_type *const GIVE[] = {
 	grant_code, grant_refresh, grant_client,
 	grant_exchange,
 	grant_device,
+	grant_ciba,
 };
 
 const struct str *grant_type_names(void) { return NAMES; }

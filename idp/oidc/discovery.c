@@ -28,21 +28,30 @@ static const struct { const char *name, *path; bool aliased; } ENDPOINTS[] = {
 	{ "introspection_endpoint",                 "/introspect",             true  },
 	{ "revocation_endpoint",                    "/revoke",                 true  },
 	{ "device_authorization_endpoint",          "/device_authorization",   true  },
+	{ "backchannel_authentication_endpoint",    "/bc-authorize",           true  },
 	{ "end_session_endpoint",                   "/logout",                 false },
 	{ "registration_endpoint",                  "/register",               false },
 };
 enum { ENDPOINTS_N = sizeof ENDPOINTS / sizeof *ENDPOINTS };
 
+/* CIBA asks people on their phones: what is for that is not offered where nobody's can be asked. */
+static bool offered(const struct req *rq, const char *what)
+{
+	static const char *const FOR_PHONES[] = { "backchannel_authentication_endpoint", "urn:openid:params:grant-type:ciba" };
+	return rq->house->mobile || (strcmp(what, FOR_PHONES[0]) && strcmp(what, FOR_PHONES[1]));
+}
+
 static void endpoints(struct jw *w, const struct req *rq)
 {
 	struct str certain = rq->house->conf->cert_host;
 	for (size_t i = 0; i < ENDPOINTS_N; i++)
-		jw_str(w, ENDPOINTS[i].name, str_fmt(rq->a, "%s%s", rq->house->issuer.p, ENDPOINTS[i].path));
+		if (offered(rq, ENDPOINTS[i].name))
+			jw_str(w, ENDPOINTS[i].name, str_fmt(rq->a, "%s%s", rq->house->issuer.p, ENDPOINTS[i].path));
 	if (str_empty(certain))
 		return;
 	jw_object(w, "mtls_endpoint_aliases");
 	for (size_t i = 0; i < ENDPOINTS_N; i++)
-		if (ENDPOINTS[i].aliased)
+		if (ENDPOINTS[i].aliased && offered(rq, ENDPOINTS[i].name))
 			jw_str(w, ENDPOINTS[i].name, str_fmt(rq->a, "%s%s", certain.p, ENDPOINTS[i].path));
 	jw_end(w);
 }
@@ -87,12 +96,21 @@ static void detail_types(struct jw *w, const struct req *rq)
 	jw_end(w);
 }
 
+static struct strs grant_types(const struct req *rq)
+{
+	struct strs all = list(grant_type_names()), l = { .v = make_n(rq->a, struct str, all.n) };
+	for (size_t i = 0; i < all.n; i++)
+		if (offered(rq, all.v[i].p))
+			l.v[l.n++] = all.v[i];
+	return l;
+}
+
 static void requests(struct jw *w, const struct req *rq)
 {
 	jw_strs(w, "scopes_supported", list(scopes_all()));
 	jw_strs(w, "response_types_supported", profiles_words(rq->a, COLUMN(response_types)));
 	jw_strs(w, "response_modes_supported", profiles_words(rq->a, COLUMN(response_modes)));
-	jw_strs(w, "grant_types_supported", list(grant_type_names()));
+	jw_strs(w, "grant_types_supported", grant_types(rq));
 	jw_strs(w, "code_challenge_methods_supported", (struct strs){ &S("S256"), 1 });
 	jw_strs(w, "prompt_values_supported", str_words(rq->a, S("none login consent select_account")));
 	jw_strs(w, "acr_values_supported", acr_offered(rq->a, rq->house->conf->methods));
@@ -130,6 +148,16 @@ static void answers(struct jw *w, const struct req *rq)
 	jw_end(w);
 }
 
+/* CIBA Core section 4 */
+static void backchannel(struct jw *w, const struct req *rq)
+{
+	if (!rq->house->mobile)
+		return;
+	jw_strs(w, "backchannel_token_delivery_modes_supported", str_words(rq->a, CIBA_MODES));
+	jw_strs(w, "backchannel_authentication_request_signing_alg_values_supported", profiles_words(rq->a, COLUMN(request_algs)));
+	jw_bool(w, "backchannel_user_code_parameter_supported", false);
+}
+
 /* GET /.well-known/openid-configuration, /.well-known/oauth-authorization-server */
 err ep_discovery(struct req *rq, struct res *rs)
 {
@@ -141,6 +169,7 @@ err ep_discovery(struct req *rq, struct res *rs)
 	requests(&w, rq);
 	authentication(&w, rq);
 	answers(&w, rq);
+	backchannel(&w, rq);
 	jw_end(&w);
 	TRY(jw_done(&w, &json));
 	res_json(rs, 200, json);

@@ -48,6 +48,10 @@ static err claims_of(struct req *rq, const struct tokens *t, struct str *claims)
 	jw_opt(&w, "sid", g->sid);
 	jw_str(&w, "at_hash", alg_half_hash(rq->a, t->client->id_token.sign, t->access));
 	TRY(write_asked(rq, t, &w));
+	if (t->auth_req_id.n) {                /* CIBA Core section 10.3.1: what is pushed is tied to what was asked for */
+		jw_str(&w, "urn:openid:params:jwt:claim:auth_req_id", t->auth_req_id);
+		jw_str(&w, "urn:openid:params:jwt:claim:rt_hash", alg_half_hash(rq->a, t->client->id_token.sign, t->refresh));
+	}
 	jw_end(&w);
 	return jw_done(&w, claims);
 }

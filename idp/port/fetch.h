@@ -26,3 +26,5 @@ struct fetch_answer { int status; struct str content_type; struct bytes body; co
 
 typedef void fetch_done(void *ctx, const struct fetch_answer *);
 void fetch_start(struct fetch *, const struct fetch_ask *, fetch_done *done, void *ctx);
+/* fn is called once, on the thread, ms from now, or sooner when the adapter closes. Must be brief. */
+void fetch_after(struct fetch *, int64_t ms, void (*fn)(void *), void *ctx);

@@ -62,6 +62,8 @@ struct person_row {
 err store_person(struct store *, struct arena *a, struct str id, struct person_row **out);
 err store_person_by_number(struct store *, struct arena *a, struct str number_mac, struct person_row **out);
 err store_person_by_phone(struct store *, struct arena *a, struct str phone_mac, struct person_row **out, size_t *n); /* at most 2 */
+/* Who was told of to a client as sub, while something of that is still kept. NULL: nobody. */
+err store_person_by_sub(struct store *, struct arena *a, struct str client_id, struct str sub, struct person_row **out);
 err store_person_search(struct store *, struct arena *a, struct str key_prefix, struct str after_id, int64_t limit, struct person_row **out, size_t *n);
 err store_person_add(struct store *, struct arena *a, const struct person_row *, const struct audit *);      /* CONFLICT: number known */
 err store_person_change(struct store *, struct arena *a, const struct person_row *, const struct audit *);   /* by version, as for clients */

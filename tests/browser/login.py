@@ -94,6 +94,14 @@ class App:
         return demo["issuer"] + "/authorize?" + urllib.parse.urlencode({"client_id": self.id, "redirect_uri": self.origin + "/cb", "response_type": "code",
             "scope": self.scope, "state": self.state, "nonce": "n-" + self.state, "code_challenge": challenge, "code_challenge_method": "S256", **more})
 
+    def post(self, path, **form):
+        basic = base64.b64encode(f"{self.id}:{self.secret}".encode()).decode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(demo["issuer"] + path, urllib.parse.urlencode(form).encode(), {"Authorization": "Basic " + basic}), timeout=10) as r:
+                return json.load(r)
+        except urllib.error.HTTPError as e:
+            return json.load(e)
+
     def claims(self):
         """What the application learns from the last answer."""
         form = urllib.parse.urlencode({"grant_type": "authorization_code", "code": self.answers[-1]["code"], "redirect_uri": self.origin + "/cb", "code_verifier": self.verifier})
@@ -606,6 +614,33 @@ class Journeys(Walk):
         self.step("/login/consent", "consent")
         self.press("button[value=deny]")
         self.assertEqual(self.arrived(app)["error"], "access_denied")
+
+    # -- a device that has no browser
+
+    def test_signs_in_a_device_by_the_code_that_it_shows(self):
+        grant = "urn:ietf:params:oauth:grant-type:device_code"
+        app = App("Ti vi thư viện", "--grant", grant)
+        self.addCleanup(app.close)
+        device = app.post("/device_authorization", scope="openid profile")
+        def type_code(text):
+            box = self.find("#user_code")
+            box.clear()
+            box.send_keys(text)
+            self.press(".card form .main")
+        self.b.get(device["verification_uri"])
+        self.step("/device", "device", "Đăng nhập trên thiết bị khác")
+        type_code("bcdf")
+        self.step("/device", "device-wrong")
+        self.assertIn("Mã chưa đúng", self.text())
+        type_code(device["user_code"].lower().replace("-", " "))
+        self.by_sim(person("Nguyễn Thị Ánh Đào"), app)
+        self.step("/login/consent", "consent-device")
+        for words in (device["user_code"], "Ti vi thư viện", "Nguyễn Thị Ánh Đào"):
+            self.assertIn(words, self.text())
+        self.assertEqual(app.post("/token", grant_type=grant, device_code=device["device_code"])["error"], "authorization_pending")
+        self.press("button[value=allow]")
+        self.step("/device/granted", "device-granted", "Thiết bị đã được đăng nhập")
+        self.assertIn("id_token", app.post("/token", grant_type=grant, device_code=device["device_code"]))
 
     # -- the person's own page, and the way out
 

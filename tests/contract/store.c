@@ -1814,6 +1814,21 @@ EVERYWHERE(more_than_one_step_of_expired_things_goes_in_one_call)
 	assert_int_equal(removed, 1001);
 }
 
+EVERYWHERE(a_person_is_found_by_the_subject_that_one_client_knows_them_by)
+{
+	struct person_row *p;
+	scene(w);
+	scene_with_code(w, "1");
+	scene_with_code(w, "2");
+	fine(store_person_by_sub(w->s, w->a, S("app"), S("sub-1"), &p));
+	assert_str(p->id, "p1");
+	static const struct { const char *client, *sub; } NOBODY[] = { { "other", "sub-1" }, { "app", "sub-2" }, { "app", "" }, { "", "sub-1" }, { "app", "p1" } };
+	for (size_t i = 0; i < sizeof NOBODY / sizeof *NOBODY; i++) {
+		fine(store_person_by_sub(w->s, w->a, str_of(NOBODY[i].client), str_of(NOBODY[i].sub), &p));
+		assert_null(p);
+	}
+}
+
 /* ---- what is asked for on one device and decided on another ----------------------------------------------------------------------------- */
 
 static struct decoupled_row a_request(struct arena *a, const char *name)
@@ -2318,7 +2333,7 @@ static void both_end_well(struct str where)
 		assert_true(u[i].fine);
 		applied += u[i].applied;
 	}
-	assert_int_equal(applied, 18);
+	assert_int_equal(applied, 19);
 }
 
 TEST(four_who_bring_an_empty_postgres_up_at_once_all_end_well)

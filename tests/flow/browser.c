@@ -20,7 +20,7 @@ struct browser *browser_in(struct arena *a, struct world *w)
 
 struct browser *browser(struct world *w)
 {
-	static const struct route *const ALL[] = { AUTHORIZE_ROUTES, LOGIN_ROUTES, DEVICE_ROUTES, SIM_ROUTES, TOKEN_ROUTES, TLS_ROUTES, LOGOUT_ROUTES, ACCOUNT_ROUTES };
+	static const struct route *const ALL[] = { AUTHORIZE_ROUTES, LOGIN_ROUTES, DEVICE_ROUTES, CIBA_ROUTES, SIM_ROUTES, TOKEN_ROUTES, TLS_ROUTES, LOGOUT_ROUTES, ACCOUNT_ROUTES };
 	for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++)
 		world_also(ALL[i]);
 	return browser_in(w->a, w);

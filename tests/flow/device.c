@@ -157,6 +157,21 @@ TEST(whoever_is_not_signed_in_signs_in_first)
 	assert_str(json_text(claims, "acr"), "high");
 }
 
+/* SEC-41: what an application demands of a login holds on this way too */
+TEST(a_device_of_an_application_with_a_floor_needs_a_login_that_reaches_it)
+{
+	struct scene s = scene();
+	world_client(s.w, "safe", "client_secret_basic", ",\"grant_types\":[\"urn:ietf:params:oauth:grant-type:device_code\"],\"minimum_acr\":\"high\"");
+	struct res *rs = ask(s.w, "POST", "/device_authorization", as(s.w, "safe").p, "scope=openid");
+	s.device_code = told(s.w, rs, "device_code"), s.user_code = told(s.w, rs, "user_code");
+	rs = typed(s.b, s.user_code);
+	is_at(s.b, rs, "/login");
+	rs = sign_in(s.b, rs, s.t->an);
+	is_at(s.b, rs, "/login/consent");
+	is_at(s.b, follow(s.b, submit(s.b, rs, "/login/consent", "decision=allow")), "/device/granted");
+	assert_str(json_text(claims_of(s.w, told(s.w, polled_as(&s, "safe", s.device_code), "id_token")), "acr"), "high");
+}
+
 /* ---- asking again ---- */
 
 /* RFC 8628 section 3.5: slow_down, and from then on five seconds more */

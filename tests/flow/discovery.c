@@ -21,7 +21,8 @@ static bool lists(const json_t *o, const char *member, const char *value)
 /* The names registered with IANA for authorization server metadata that we use: what is not among them makes a tester warn. */
 static const char KNOWN[] = " issuer authorization_endpoint token_endpoint userinfo_endpoint jwks_uri introspection_endpoint revocation_endpoint end_session_endpoint"
 	" mtls_endpoint_aliases scopes_supported response_types_supported response_modes_supported grant_types_supported code_challenge_methods_supported"
-	" device_authorization_endpoint"
+	" device_authorization_endpoint backchannel_authentication_endpoint backchannel_token_delivery_modes_supported backchannel_user_code_parameter_supported"
+	" backchannel_authentication_request_signing_alg_values_supported"
 	" prompt_values_supported acr_values_supported display_values_supported ui_locales_supported claims_parameter_supported request_parameter_supported"
 	" request_uri_parameter_supported authorization_response_iss_parameter_supported token_endpoint_auth_methods_supported"
 	" token_endpoint_auth_signing_alg_values_supported introspection_endpoint_auth_methods_supported introspection_endpoint_auth_signing_alg_values_supported"

@@ -109,14 +109,17 @@ enum { WAYS_N = sizeof WAYS / sizeof *WAYS };
 static bool is_public(const struct cell *c) { return str_is(c->way->method, "none"); }
 static bool has_cert(const struct cell *c) { return str_ends(c->way->method, S("tls_client_auth")); }
 
+/* FAPI-CIBA knows no proofs: whoever does not prove themselves by a certificate brings one all the same. */
+static bool by_proof(const struct cell *c) { return c->rules->bound_tokens && !has_cert(c) && c->rules->dpop_algs.n; }
+static struct str beside(const struct cell *c) { return c->rules->bound_tokens && !has_cert(c) && !by_proof(c) ? with_cert(c, c->s->w->gate_cert).headers : S(""); }
+
 /* ---- asking: where tokens must be bound and no certificate comes, a proof does ------------------------------------------------------ */
 
 static struct res *post(const struct cell *c, const char *path, const char *form, bool good)
 {
 	struct world *w = c->s->w;
 	struct shown shown = c->way->show(c, good);
-	bool proof = c->rules->bound_tokens && !has_cert(c);
-	struct str line = proof ? proof_line(w, c->s->holder, (struct proof_wish){ .htu = str_fmt(w->a, "https://id.example%s", path).p }) : S("");
+	struct str line = by_proof(c) ? proof_line(w, c->s->holder, (struct proof_wish){ .htu = str_fmt(w->a, "https://id.example%s", path).p }) : beside(c);
 	return ask(w, "POST", path, str_fmt(w->a, "%s%s", shown.headers.p, line.p).p, str_fmt(w->a, "%s%s", form, shown.form.p).p);
 }
 
@@ -131,10 +134,13 @@ static struct str tells_code(const struct cell *c)
 		consent(w, c->id.p, "openid", CHALLENGE).p, c->id.p);
 }
 
+static struct str tells_ciba(const struct cell *c);
+static bool has_code(const struct cell *c) { return word_in(c->rules->grant_types, S("authorization_code")); }
+
 static struct str tells_refresh(const struct cell *c)
 {
 	struct world *w = c->s->w;
-	struct res *first = post(c, "/token", tells_code(c).p, true);
+	struct res *first = post(c, "/token", has_code(c) ? tells_code(c).p : tells_ciba(c).p, true);
 	is_tokens(w, first);
 	return str_fmt(w->a, "grant_type=refresh_token&refresh_token=%s", told(w, first, "refresh_token").p);
 }
@@ -180,6 +186,11 @@ static struct str tells_device(const struct cell *c)
 	return str_fmt(c->s->w->a, "grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code=%s", allowed_elsewhere(c, "device").p);
 }
 
+static struct str tells_ciba(const struct cell *c)
+{
+	return str_fmt(c->s->w->a, "grant_type=urn:openid:params:grant-type:ciba&auth_req_id=%s", allowed_elsewhere(c, "ciba").p);
+}
+
 static const struct grant_story STORIES[] = {
 	/* grant type                                        asks with       confidential   of a person, who may be told at userinfo */
 	{ "authorization_code",                              tells_code,     false,         true },
@@ -187,6 +198,7 @@ static const struct grant_story STORIES[] = {
 	{ "client_credentials",                              tells_own,      true,          false },
 	{ "urn:ietf:params:oauth:grant-type:token-exchange", tells_exchange, true,          false },
 	{ "urn:ietf:params:oauth:grant-type:device_code",    tells_device,   false,         true },
+	{ "urn:openid:params:grant-type:ciba",               tells_ciba,     true,          true },
 };
 enum { STORIES_N = sizeof STORIES / sizeof *STORIES };
 
@@ -202,7 +214,7 @@ static const struct grant_story *story_of(struct str grant)
 /* ---- doors: what of the cell's tokens each endpoint takes --------------------------------------------------------------------------- */
 
 /* Whoever does not prove to be a client opens none of these. */
-static const char *const DOORS[] = { "/token", "/par", "/introspect", "/revoke", "/device_authorization" };
+static const char *const DOORS[] = { "/token", "/par", "/introspect", "/revoke", "/device_authorization", "/bc-authorize" };
 enum { DOORS_N = sizeof DOORS / sizeof *DOORS };
 
 static void is_refused_there(const struct cell *c, struct str token)
@@ -221,9 +233,9 @@ static bool active(const struct cell *c, struct str token)
 static struct res *userinfo(const struct cell *c, struct str token)
 {
 	struct world *w = c->s->w;
-	if (c->rules->bound_tokens && !has_cert(c))
+	if (by_proof(c))
 		return ask(w, "GET", "/userinfo", shown_with(w, token, c->s->holder, (struct proof_wish){ 0 }).p, "");
-	struct str headers = str_fmt(w->a, "Authorization: Bearer %s\n%s", token.p, has_cert(c) ? c->way->show(c, true).headers.p : "");
+	struct str headers = str_fmt(w->a, "Authorization: Bearer %s\n%s", token.p, has_cert(c) ? c->way->show(c, true).headers.p : beside(c).p);
 	return ask(w, "GET", "/userinfo", headers.p, "");
 }
 
@@ -233,7 +245,7 @@ static void check_bound(const struct cell *c, struct str token)
 	json_t *cnf = json_object_get(claims_of(w, token), "cnf");
 	if (!c->rules->bound_tokens)
 		return;
-	assert_non_null(json_object_get(cnf, has_cert(c) ? "x5t#S256" : "jkt"));
+	assert_non_null(json_object_get(cnf, by_proof(c) ? "jkt" : "x5t#S256"));
 	is_status(ask(w, "GET", "/userinfo", str_fmt(w->a, "Authorization: Bearer %s\n", token.p).p, ""), 401);
 }
 
@@ -242,8 +254,11 @@ static void check_bound(const struct cell *c, struct str token)
 static struct str metadata(const struct cell *c)
 {
 	struct str first = str_words(c->s->w->a, c->rules->id_token_algs).v[0];
-	return str_fmt(c->s->w->a, ",\"profile\":\"%s\",\"grant_types\":[\"%s\"%s],\"id_token_signed_response_alg\":\"%s\",\"scope\":\"openid offline_access docs:read\"%s",
-		c->rules->name.p, c->grant.p, str_is(c->grant, "refresh_token") ? ",\"authorization_code\"" : "", first.p, c->way->member(c).p);
+	const char *also = !str_is(c->grant, "refresh_token") ? "" : has_code(c) ? ",\"authorization_code\"" : ",\"urn:openid:params:grant-type:ciba\"";
+	const char *ciba = strstr(also, "ciba") || str_is(c->grant, "urn:openid:params:grant-type:ciba") ? ",\"backchannel_token_delivery_mode\":\"poll\"" : "";
+	const char *alg = *ciba && c->rules->signed_backchannel ? ",\"backchannel_authentication_request_signing_alg\":\"ES256\"" : "";
+	return str_fmt(c->s->w->a, ",\"profile\":\"%s\",\"grant_types\":[\"%s\"%s]%s%s,\"id_token_signed_response_alg\":\"%s\",\"scope\":\"openid offline_access docs:read\"%s",
+		c->rules->name.p, c->grant.p, also, ciba, alg, first.p, c->way->member(c).p);
 }
 
 static bool allowed(const struct cell *c)
@@ -318,6 +333,7 @@ static struct scene scene(void)
 {
 	struct scene s = { .w = world() };
 	world_also(AUTHORIZE_ROUTES);
+	world_also(CIBA_ROUTES);
 	struct arena *a = s.w->a;
 	struct minted *root = mint_root(a, NULL), *ca = mint_ca(a, root, NULL);
 	s.leaf = mint_leaf(a, ca, &(struct mint_wish){ .cn = "cell.example" });
@@ -373,7 +389,7 @@ TEST(every_word_that_a_policy_says_has_its_cells)
 
 TEST(every_door_where_clients_prove_themselves_is_walked)
 {
-	static const struct route *const TABLES[] = { OAUTH_ROUTES, AUTHORIZE_ROUTES };
+	static const struct route *const TABLES[] = { OAUTH_ROUTES, AUTHORIZE_ROUTES, CIBA_ROUTES };
 	size_t doors = 0;
 	for (size_t i = 0; i < sizeof TABLES / sizeof *TABLES; i++)
 		for (const struct route *r = TABLES[i]; r->path; r++) {

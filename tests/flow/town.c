@@ -5,6 +5,7 @@
 #include "errands.h"
 #include "fake.h"
 #include "net.h"
+#include "oauth.h"
 #include "rand.h"
 #include "status_of.h"
 #include <pthread.h>
@@ -265,6 +266,8 @@ static void take_down(void)
 	pthread_cond_broadcast(&the.changed);
 	unlock();
 	mobile_close(h->mobile);
+	errands_rest(h->errands);
+	pushes_free(h->pushes);
 	fetch_close(h->fetch);
 	errands_free(h->errands);
 	fake_close(the.operator);
@@ -308,6 +311,7 @@ struct town *town(void)
 	t->w->house.errands = errands_new();
 	fine(fetch_open(t->a, &t->w->house.fetch));
 	fine(statuses_new(t->a, &t->w->house.statuses));
+	fine(pushes_new(&t->w->house, t->a, &t->w->house.pushes));
 	open_operator(t);
 	t->root = mint_root(t->a, NULL);
 	t->ca = mint_ca(t->a, t->root, NULL);

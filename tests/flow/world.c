@@ -317,6 +317,8 @@ static void waiting_free(void *p) { free(p); }
 
 err request_park(struct req *rq, void **token)
 {
+	if (!rq->used)                       /* not served here: nobody waits for it */
+		return fault(rq->a, &UNAVAILABLE, "this request cannot wait");
 	struct waiting *k = calloc(1, sizeof *k);
 	assert_non_null(k);
 	pthread_mutex_init(&k->lock, NULL);
@@ -350,6 +352,8 @@ static void wait_for_wake(struct waiting *k)
 /* From the start again each time that what it waited for has come. */
 static void serve_to_the_end(struct req *rq, struct res *rs)
 {
+	char used[USED_MOST] = { 0 };
+	rq->used = used;
 	const struct req asked = *rq;
 	while (!serve(tables, rq, rs)) {
 		wait_for_wake(rq->wake);

@@ -377,6 +377,16 @@ class Network:
                     "said": sim.said, "message": t and t.text, "code": t and t.code, "service": t and t.r.ap_id, "trans_id": t and t.id,
                     "ap_trans_id": t and t.r.ap_trans_id, "left": t and max(0, round(t.deadline - time.monotonic()))}
 
+    def press_by_itself(self, rq, words):
+        """POST /ciba/PHONE/allow|deny: what a conformance suite calls as automated_ciba_approval_url, in a person's place."""
+        match (rq.command, *words):
+            case ("POST", number, "allow" | "deny" as action):
+                sim = self.sim(number)
+                self.wait_shown(sim, 20)
+                said = self.refuse(sim) if action == "deny" else self.confirm(sim, sim.pin)
+                return as_json({"result": said}, 409 if said == "nothing" else 200)
+        return as_json({"error": "POST /ciba/PHONE/allow or deny"}, 404)
+
     def set_auto(self, key, auto):
         with self.lock:
             if key == "*":
@@ -449,6 +459,8 @@ class Phone_site:
         if rq.command == "POST" and rq.headers.get("Origin", f"http://{rq.headers.get('Host')}") != f"http://{rq.headers.get('Host')}":
             return as_json({"error": "another page's form"}, 403)
         words = [w for w in rq.route.split("/") if w]
+        if words[:1] == ["ciba"]:
+            return self.network.press_by_itself(rq, words[1:])
         if words[:1] == ["control"]:
             return self.network.control(rq, words[1:])
         return phone.handle(self.network, rq, words)

@@ -313,6 +313,14 @@ class Page(Case):
         self.post("/phone/84910000001/refuse", pin="")
         self.assertEqual("401", self.ask_status(ETSI, first.mssp_trans).code)
 
+    def test_a_conformance_suite_presses_in_a_persons_place(self):
+        for action, code in (("allow", "500"), ("deny", "401")):
+            first = self.sign(ETSI)
+            self.assertEqual(200, self.post(f"/ciba/84910000001/{action}")[0])
+            self.assertEqual(code, self.ask_status(ETSI, first.mssp_trans).code)
+        self.assertEqual(404, self.post("/ciba/84910000001/think")[0])
+        self.assertEqual(404, self.get("/ciba/84910000001/allow")[0])
+
     def test_what_the_provider_sends_is_text_on_the_page(self):
         self.sign(ETSI, display="&lt;script&gt;x: &lt;b&gt;")
         html = self.get("/phone/84910000001")[1]
