@@ -8,6 +8,7 @@
 #include "mobile.h"
 #include "http.h"
 #include "keyring.h"
+#include "shelf.h"
 #include "trust.h"
 
 /* What the provider's rooms share: built by main.c (and by the tests' world), read by all. */
@@ -30,6 +31,7 @@ struct house {
 	struct clients *clients;             /* idp/oauth/client.h: parsed registrations */
 	struct remotes *remotes;             /* idp/oauth/remote.h: what clients publish at addresses of their own */
 	struct statuses *statuses;           /* idp/login/status_of.h: OCSP and CRL answers */
+	struct shelf *shelf;                 /* pki/shelf.h: keys that came in DPoP proofs */
 	struct minted *minted;               /* idp/oauth/access.h: tokens that verified already */
 	epoch (*clock)(void);                /* NULL: the real one */
 };

@@ -129,6 +129,7 @@ static err house_open(struct arena *a, const char *config, struct house **out)
 	TRY(remotes_new(a, &h->remotes));
 	TRY(statuses_new(a, &h->statuses));
 	TRY(minted_new(a, &h->minted));
+	TRY(shelf_new(a, &h->shelf));
 	TRY(keys_new(h, a, &h->keys));
 	return keys_keep(h, a);
 }
@@ -144,6 +145,7 @@ static void house_close(struct house *h)
 	errands_free(h->errands);
 	keys_free(h->keys);
 	minted_free(h->minted);
+	shelf_free(h->shelf);
 	statuses_free(h->statuses);
 	remotes_free(h->remotes);
 	anchors_free(h->anchors);

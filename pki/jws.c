@@ -1,5 +1,6 @@
 #include "jws.h"
 #include "code.h"
+#include "shelf.h"
 #include "inside/jose.h"
 
 enum { TOKEN_MOST = 16 * 1024, HEADER_MOST = 8 * 1024, KID_MOST = 64, SIG_ROOM = 512 };
@@ -127,11 +128,11 @@ err jws_verify(struct arena *a, struct str token, const struct key *k, struct st
 	return read_claims(a, &t, k, claims);
 }
 
-err jws_verify_by_own(struct arena *a, struct str token, struct str algs, struct str typ, struct key **key, json_t **claims)
+err jws_verify_by_own(struct arena *a, struct shelf *shelf, struct str token, struct str algs, struct str typ, struct key **key, json_t **claims)
 {
 	struct jws t;
 	TRY(read_as(a, token, algs, typ, &t));
-	err e = key_from_jwk(a, json_object_get(t.header, "jwk"), key);
+	err e = shelf_key(shelf, a, json_object_get(t.header, "jwk"), key);
 	if (e.kind)
 		return fault(a, &INVALID_TOKEN, "jwk: %s", e.why);
 	arena_defer(a, key_drop_later, *key);

@@ -20,7 +20,8 @@ err jws_verify(struct arena *a, struct str token, const struct key *, struct str
 
 /* The same by the key in its own header (jwk, RFC 7515 section 4.1.3). It shows that whoever made the token holds that key, and nothing
  * else: what RFC 9449 wants of a proof. The arena holds the key. */
-err jws_verify_by_own(struct arena *a, struct str token, struct str algs, struct str typ, struct key **key, json_t **claims);
+struct shelf;                            /* pki/shelf.h: or NULL */
+err jws_verify_by_own(struct arena *a, struct shelf *, struct str token, struct str algs, struct str typ, struct key **key, json_t **claims);
 
 /* RFC 7519 section 4.1: exp and nbf are integers and hold at `now` with `skew`; iat is not in the future beyond skew.
  * need: words of claims that must be present. INVALID_TOKEN with which. */

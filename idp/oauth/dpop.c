@@ -90,7 +90,7 @@ err dpop_read(struct req *rq, const struct client *c, struct str token, struct s
 		return OK;
 	if (nonce)
 		rq->dpop_nonce = nonce_of(rq, rq->now / SLOT);
-	TRY(proof_read(rq->a, header(rq, "dpop"), c->rules->dpop_algs, &p));
+	TRY(proof_read(rq->a, rq->house->shelf, header(rq, "dpop"), c->rules->dpop_algs, &p));
 	TRY(check_target(rq, &p));
 	TRY(check_token(rq, &p, token));
 	TRY(check_time(rq, &p, nonce));

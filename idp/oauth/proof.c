@@ -43,13 +43,13 @@ static err read_claims(struct arena *a, const json_t *claims, struct proof *p)
 }
 
 /* section 4.3 items 2 to 7 */
-err proof_read(struct arena *a, struct str token, struct str algs, struct proof *out)
+err proof_read(struct arena *a, struct shelf *shelf, struct str token, struct str algs, struct proof *out)
 {
 	struct key *key;
 	json_t *claims;
 	if (token.n > PROOF_MOST)
 		return fault(a, &INVALID_DPOP_PROOF, "a proof of %zu bytes", token.n);
-	err e = jws_verify_by_own(a, token, algs, S("dpop+jwt"), &key, &claims);
+	err e = jws_verify_by_own(a, shelf, token, algs, S("dpop+jwt"), &key, &claims);
 	if (e.kind)
 		return fault(a, &INVALID_DPOP_PROOF, "proof: %s", e.why);
 	TRY(read_claims(a, claims, out));

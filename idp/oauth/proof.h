@@ -10,7 +10,8 @@ struct proof {
 	struct str ath, nonce;               /* "" when not there */
 	epoch iat, nbf, exp;                 /* an unsaid nbf or exp limits nothing */
 };
-err proof_read(struct arena *a, struct str text, struct str algs, struct proof *out);   /* INVALID_DPOP_PROOF */
+struct shelf;                            /* pki/shelf.h: or NULL */
+err proof_read(struct arena *a, struct shelf *, struct str text, struct str algs, struct proof *out);   /* INVALID_DPOP_PROOF */
 
 /* Both name one place: scheme and host without case, without a default port, query and fragment (section 4.3 item 9, RFC 3986 section 6.2). */
 bool place_same(struct str htu, struct str url);

@@ -92,6 +92,7 @@ static void remove_folder(const char *path)
 	keys_free(the.house.keys);
 	clients_free(the.house.clients);
 	minted_free(the.house.minted);
+	shelf_free(the.house.shelf);
 	remotes_free(the.house.remotes);
 	anchors_free(the.house.anchors);
 	store_close(the.house.store);
@@ -285,6 +286,7 @@ static void furnish(struct world *w)
 	fine(eph_open_memory(a, clock_ms_of, 8 << 20, &h->eph));
 	fine(clients_new(a, &h->clients));
 	fine(minted_new(a, &h->minted));
+	fine(shelf_new(a, &h->shelf));
 	fine(remotes_new(a, &h->remotes));
 	fine(anchors_new(a, &h->anchors));
 	for (size_t i = 0; i < keys_made; i++)

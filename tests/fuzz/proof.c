@@ -11,11 +11,11 @@ static void must(bool so)
 static void as_proof(struct arena *a, struct str text)
 {
 	struct proof p, again;
-	if (proof_read(a, text, S("ES256 PS256 EdDSA"), &p).kind)
+	if (proof_read(a, NULL, text, S("ES256 PS256 EdDSA"), &p).kind)
 		return;
 	must(p.jkt.n == 43 && p.jti.n && p.htm.n && p.htu.n);
-	must(!proof_read(a, text, S("ES256 PS256 EdDSA"), &again).kind && str_eq(p.jkt, again.jkt) && str_eq(p.jti, again.jti) && p.iat == again.iat);
-	must(proof_read(a, text, S("RS256"), &again).kind != NULL);
+	must(!proof_read(a, NULL, text, S("ES256 PS256 EdDSA"), &again).kind && str_eq(p.jkt, again.jkt) && str_eq(p.jti, again.jti) && p.iat == again.iat);
+	must(proof_read(a, NULL, text, S("RS256"), &again).kind != NULL);
 }
 
 /* Two names of a place are two names of it in either order; only one that has our host in its authority is ours. */

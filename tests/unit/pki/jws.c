@@ -1,7 +1,9 @@
 #include "jose_t.h"
 #include "code.h"
+#include "hash.h"
 #include "jws.h"
 #include "file.h"
+#include "shelf.h"
 #include <jwt.h>
 #include <openssl/evp.h>
 
@@ -288,5 +290,63 @@ TEST(the_cookbook_verifies)
 		((unsigned char *)(uintptr_t)t.signature.p)[3] ^= 4;
 		assert_false(key_verify(k, t.alg, str_bytes(t.signing_input), t.signature));
 	}
+	arena_free(a);
+}
+
+/* ---- by the key in its own header ---------------------------------------------------------------------------------- */
+
+static err by_own(struct arena *a, struct shelf *shelf, struct signer *s, struct str jwk)
+{
+	struct key *k;
+	json_t *claims;
+	struct str token = signed_by(a, s, str_fmt(a, "{\"alg\":\"ES256\",\"typ\":\"dpop+jwt\",\"jwk\":%s}", jwk.p).p, "{}");
+	err e = jws_verify_by_own(a, shelf, token, S("ES256"), S("dpop+jwt"), &k, &claims);
+	if (!e.kind)
+		assert_string_equal(key_thumbprint(k, a).p, key_thumbprint(t_public(a, s), a).p);
+	return e;
+}
+
+/* SEC-12: a key that was taken before is taken for what its JWK says now, and checks what its own half has signed. */
+TEST(a_token_verifies_by_the_key_it_carries_whether_that_was_seen_before_or_not)
+{
+	struct arena *a = arena_new();
+	struct signer *s = t_signer(a, "ES256", "k"), *other = t_signer(a, "ES256", "k");
+	struct str jwk = signer_public_jwk(s), theirs = signer_public_jwk(other);
+	struct str spoiled = str_fmt(a, "%.*s,\"d\":\"AAAA\"}", (int)jwk.n - 1, jwk.p);
+	struct shelf *shelf;
+	fine(shelf_new(a, &shelf));
+	for (size_t i = 0; i < 3; i++) {
+		struct shelf *with = i ? shelf : NULL;
+		fine(by_own(a, with, s, jwk));
+		fine(by_own(a, with, other, theirs));
+		fails(by_own(a, with, other, jwk), INVALID_TOKEN);
+		fails(by_own(a, with, s, spoiled), INVALID_TOKEN);
+		fails(by_own(a, with, s, S("{}")), INVALID_TOKEN);
+		fails(by_own(a, with, s, S("\"x\"")), INVALID_TOKEN);
+	}
+	shelf_free(shelf);
+	arena_free(a);
+}
+
+TEST(a_shelf_of_keys_is_bounded_and_keeps_no_wrong_one)
+{
+	struct arena *a = arena_new();
+	struct shelf *shelf;
+	json_t *jwk;
+	struct key *k, *again;
+	fine(shelf_new(a, &shelf));
+	for (int i = 0; i < 3000; i++) {
+		struct str text = str_fmt(a, "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}", hash_of(a, str_fmt(a, "%d", i)).p);
+		fine(json_read_object(a, text, &jwk));
+		fine(shelf_key(shelf, a, jwk, &k));
+		fine(shelf_key(shelf, a, jwk, &again));
+		assert_ptr_equal(k, again);
+		key_drop(again);
+		fine(key_from_jwk(a, jwk, &again));
+		assert_string_equal(key_thumbprint(k, a).p, key_thumbprint(again, a).p);
+		key_drop(again);
+		key_drop(k);
+	}
+	shelf_free(shelf);
 	arena_free(a);
 }
