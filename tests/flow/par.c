@@ -1,5 +1,6 @@
 #include "fapi.h"
 #include "code.h"
+#include <pthread.h>
 
 /* Pushed authorization requests: RFC 9126. Names in ~ are modules of the FAPI 2.0 plans, without their prefix. */
 
@@ -26,7 +27,8 @@ static struct browser *known(void)
 	return b;
 }
 
-/* ~happy-flow, ~par-without-duplicate-parameters */
+/* ~happy-flow, ~par-without-duplicate-parameters; OAuch DocumentSupport.RFC9126SupportedTest, ParEndpoint.IsParSupportedTest,
+ * ParEndpoint.RequestUriEntropyMinReqTest, ParEndpoint.RequestUriEntropySugReqTest */
 TEST(a_pushed_request_is_answered_as_if_it_had_come_by_the_browser)
 {
 	struct town *t = town();
@@ -92,7 +94,7 @@ TEST(a_long_state_and_nonce_are_kept_whole)
 
 /* ---- how often, how long, by whom -------------------------------------------------------------------------------------- */
 
-/* ~par-ensure-reused-request-uri-prior-to-auth-completion-succeeds, ~par-attempt-reuse-request_uri */
+/* ~par-ensure-reused-request-uri-prior-to-auth-completion-succeeds, ~par-attempt-reuse-request_uri; OAuch ParEndpoint.IsRequestUriRevokedTest */
 TEST(its_page_may_be_loaded_again_until_the_application_is_answered_and_never_after)
 {
 	struct town *t = town();
@@ -121,6 +123,40 @@ TEST(of_two_sign_ins_that_began_with_it_one_is_answered)
 	assert_int_equal(audits(t->w, "code.issued", "ok"), 1);
 }
 
+struct one { struct browser *b; struct res *page; pthread_t thread; bool coded; };
+
+static void *agree_at_once(void *p)
+{
+	struct one *k = p;
+	struct res *rs = follow(k->b, submit(k->b, k->page, "/login/consent", "decision=allow"));
+	k->coded = to_app(rs, "portal") && heard(k->b, rs, "code").n == 43;
+	return NULL;
+}
+
+/* SEC-07 */
+TEST(of_eight_that_are_finished_at_the_same_moment_one_is_answered)
+{
+	enum { MANY = 8 };
+	struct browser *b = known();
+	struct str uri = request_uri_of(b, pushed(b, "portal", "prompt=consent"));
+	struct one all[MANY] = { 0 };
+	size_t coded = 0;
+	for (size_t i = 0; i < MANY; i++) {
+		all[i].b = twin(b, arena_new());
+		all[i].page = comes_with(all[i].b, "portal", str_copy(all[i].b->a, uri));
+		is_at(all[i].b, all[i].page, "/login/consent");
+	}
+	for (size_t i = 0; i < MANY; i++)
+		assert_int_equal(pthread_create(&all[i].thread, NULL, agree_at_once, &all[i]), 0);
+	for (size_t i = 0; i < MANY; i++) {
+		pthread_join(all[i].thread, NULL);
+		coded += all[i].coded;
+		arena_free(all[i].b->a);
+	}
+	assert_int_equal(coded, 1);
+	assert_int_equal(audits(b->w, "code.issued", "ok"), 1);
+}
+
 /* ~user-rejects-authentication */
 TEST(a_refusal_is_an_answer_too)
 {
@@ -134,7 +170,7 @@ TEST(a_refusal_is_an_answer_too)
 	is_over(b, comes_with(b, "portal", uri));
 }
 
-/* ~par-attempt-to-use-expired-request_uri */
+/* ~par-attempt-to-use-expired-request_uri; OAuch ParEndpoint.RequestUriTimeoutTest */
 TEST(after_its_time_it_is_over_but_a_sign_in_that_began_within_goes_on)
 {
 	struct town *t = town();
@@ -150,7 +186,7 @@ TEST(after_its_time_it_is_over_but_a_sign_in_that_began_within_goes_on)
 	is_code(b, follow(b, submit(b, rs, "/login/consent", "decision=allow")), "portal");
 }
 
-/* ~par-attempt-to-use-request_uri-for-different-client; SEC-03 */
+/* ~par-attempt-to-use-request_uri-for-different-client; SEC-03; OAuch ParEndpoint.IsClientBoundToUriTest */
 TEST(another_client_cannot_use_it_and_does_not_spoil_it)
 {
 	struct browser *b = known();
@@ -197,6 +233,7 @@ TEST(every_way_of_client_authentication_works_here)
 	is_fault(bank_pushes(b, "https://id.example/authorize"), INVALID_CLIENT);
 }
 
+/* OAuch ParEndpoint.IsParAuthenticationRequiredTest, AuthEndpoint.ClientIdsCorrespondTest */
 TEST(who_does_not_prove_itself_pushes_nothing)
 {
 	struct browser *b = known();
@@ -221,7 +258,8 @@ TEST(a_public_client_leaves_no_more_than_its_address_may)
 /* ---- what is refused ------------------------------------------------------------------------------------------------------- */
 
 /* ~par-authorization-request-containing-request_uri-form-param, ~ensure-response-type-code-idtoken-fails, ~ensure-response-type-token-fails,
- * ~ensure-redirect-uri-in-authorization-request, ~plain-fapi-ensure-registered-redirect-uri, ~par-plain-pkce-rejected */
+ * ~ensure-redirect-uri-in-authorization-request, ~plain-fapi-ensure-registered-redirect-uri, ~par-plain-pkce-rejected; OAuch ParEndpoint.AcceptsNewRedirectUriTest
+ * and RequiresNewRedirectUriAuthTest: a redirect_uri that is not registered is not taken here either */
 TEST(what_is_wrong_is_said_at_once_and_as_json)
 {
 	static const struct { const char *more; const struct err_kind *kind; } WRONG[] = {
@@ -254,7 +292,7 @@ TEST(only_post_pushes)
 	is_fault(ask(b->w, "POST", str_fmt(b->a, "/par?%s", usual(b->a, "portal", "").p).p, as(b->w, "portal").p, ""), INVALID_REQUEST);
 }
 
-/* ~ensure-unsigned-authorization-request-without-using-par-fails */
+/* ~ensure-unsigned-authorization-request-without-using-par-fails; OAuch ParEndpoint.IsParRequiredTest */
 TEST(a_client_that_must_push_is_heard_no_other_way)
 {
 	struct browser *b = known();

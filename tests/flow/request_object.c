@@ -21,7 +21,7 @@ static long long in(const struct browser *b, int seconds) { return (long long)b-
 /* ---- pushed ------------------------------------------------------------------------------------------------------------ */
 
 /* ~happy-flow with fapi_request_method=signed_non_repudiation; ~ensure-request-object-with-multiple-aud-succeeds,
- * ~ensure-request-object-with-nbf-8-seconds-in-the-future-is-accepted */
+ * ~ensure-request-object-with-nbf-8-seconds-in-the-future-is-accepted; OAuch DocumentSupport.RFC9101SupportedTest */
 TEST(a_signed_request_is_pushed_and_answered)
 {
 	struct browser *b = here();
@@ -43,7 +43,7 @@ TEST(a_signed_request_is_pushed_and_answered)
 }
 
 /* ~ensure-request-object-without-exp-fails, -without-nbf-fails, ~ensure-expired-request-object-fails, -with-bad-aud-fails, -with-exp-over-60-fails,
- * -with-nbf-over-60-fails, ~par-authorization-request-containing-request_uri */
+ * -with-nbf-over-60-fails, ~par-authorization-request-containing-request_uri; OAuch AuthEndpoint.ClientIdsCorrespondTest */
 TEST(a_signed_request_with_one_thing_wrong_is_refused)
 {
 	struct browser *b = here();
@@ -86,7 +86,7 @@ TEST(what_is_asked_for_in_a_signed_request_is_checked_like_any_other)
 }
 
 /* ~ensure-signed-request-object-with-RS256-fails, ~ensure-request-object-signature-algorithm-is-not-none, ~ensure-request-object-with-invalid-signature-fails,
- * ~ensure-matching-key-in-authorization-request; SEC-11 */
+ * ~ensure-matching-key-in-authorization-request; SEC-11; OAuch AuthEndpoint.IsJarSignatureCheckedTest, AuthEndpoint.IsJarSignatureRequiredTest */
 TEST(only_the_clients_own_key_signs_by_an_algorithm_of_its_profile)
 {
 	struct browser *b = here();
@@ -116,7 +116,7 @@ TEST(only_the_clients_own_key_signs_by_an_algorithm_of_its_profile)
 	is_status(pushes_object(b, &other, object_of(b, &other, "", "{}")), 201);
 }
 
-/* ~ensure-unsigned-request-at-par-endpoint-fails */
+/* ~ensure-unsigned-request-at-par-endpoint-fails; OAuch AuthEndpoint.IsJarRequiredTest */
 TEST(who_must_sign_is_not_heard_unsigned)
 {
 	struct browser *b = here();
@@ -130,7 +130,8 @@ TEST(who_must_sign_is_not_heard_unsigned)
 	is_refused(b, authorize(b, "firm", str_fmt(b->a, "request=%s", object_of(b, &f, "", "{}").p).p), "firm", "invalid_request");      /* signed, not pushed */
 }
 
-/* ~ensure-different-state-inside-and-outside-request-object, ~ensure-different-nonce-inside-and-outside-request-object, ~state-only-outside-request-object-not-used */
+/* ~ensure-different-state-inside-and-outside-request-object, ~ensure-different-nonce-inside-and-outside-request-object, ~state-only-outside-request-object-not-used;
+ * OAuch AuthEndpoint.JarParametersInRequestTest */
 TEST(for_a_strict_client_only_what_it_signed_counts)
 {
 	struct browser *b = here();
@@ -148,7 +149,7 @@ TEST(for_a_strict_client_only_what_it_signed_counts)
 
 /* ---- by the browser: OpenID Connect Core section 6.1 ------------------------------------------------------------------------ */
 
-/* oidcc-ensure-request-object-with-redirect-uri */
+/* oidcc-ensure-request-object-with-redirect-uri; OAuch AuthEndpoint.IsJarSupportedTest */
 TEST(what_is_in_the_object_supersedes_what_stands_beside_it)
 {
 	struct browser *b = here();
