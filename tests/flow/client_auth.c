@@ -146,6 +146,27 @@ TEST(assertions_with_one_thing_wrong)
 	signer_free(namesake);
 }
 
+/* The modules -ensure-client-assertion-with-no-sub-fails, -with-exp-is-5-minutes-in-past-fails, -nbf-over-60-seconds-in-the-future-fails and
+ * -nbf-8-seconds-in-the-future-is-accepted; what only the strict profiles refuse is in fapi2.c. */
+TEST(an_assertion_says_who_to_whom_until_when_and_which_and_its_clock_may_be_a_little_ahead)
+{
+	struct world *w = world();
+	static const struct { const char *claims; int status; } CASES[] = {
+		{ "\"iss\":\"bank\",\"sub\":\"bank\",\"aud\":\"https://id.example\",\"exp\":1800000060,\"nbf\":1800000008", 200 },
+		{ "\"iss\":\"bank\",\"sub\":\"bank\",\"aud\":\"https://id.example\",\"exp\":1800000120,\"nbf\":1800000062", 401 },
+		{ "\"iss\":\"bank\",\"sub\":\"bank\",\"aud\":\"https://id.example\",\"exp\":1799999700", 401 },
+		{ "\"iss\":\"bank\",\"aud\":\"https://id.example\",\"exp\":1800000060", 401 },
+		{ "\"sub\":\"bank\",\"aud\":\"https://id.example\",\"exp\":1800000060", 401 },
+		{ "\"iss\":\"bank\",\"sub\":\"bank\",\"exp\":1800000060", 401 },
+		{ "\"iss\":\"bank\",\"sub\":\"bank\",\"aud\":\"https://id.example\"", 401 },
+	};
+	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+		struct res *rs = bank(w, signed_by(w, w->bank_key, "JWT", str_fmt(w->a, "{%s,\"jti\":\"c-%zu\"}", CASES[i].claims, i).p));
+		if (rs->status != CASES[i].status)
+			fail_msg("case %zu: %d %s", i, rs->status, rs->body.p);
+	}
+}
+
 TEST(an_assertion_is_good_once_also_when_its_first_use_came_to_nothing)
 {
 	struct world *w = world();

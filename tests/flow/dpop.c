@@ -1,4 +1,4 @@
-#include "town.h"
+#include "fapi.h"
 #include "holder.h"
 #include "eph_open.h"
 
@@ -539,4 +539,42 @@ TEST(where_nonces_are_demanded_a_pushed_request_is_told_so_too)
 	rs = push_it(b, proof_line(w, key, (struct proof_wish){ .htu = "https://id.example/par", .claims = claims.p }).p, "");
 	is_status(rs, 201);
 	assert_int_equal(nonces(rs), 1);
+}
+
+/* ---- where tokens must be bound, by either: fapi2-security-profile-final with sender_constrain=dpop ------------------------------------- */
+
+/* -happy-flow, -ensure-holder-of-key-required, -refresh-token */
+TEST(a_client_whose_profile_wants_bound_tokens_may_bind_them_by_proofs_alone)
+{
+	struct town *t = town();
+	struct world *w = t->w;
+	struct browser *b = browser(w);
+	struct signer *key = holder(w, "ES256"), *next = holder(w, "EdDSA");
+	struct firm f = { .id = "clinic", .key = key_of(w, "PS256", "clinic-1") };
+	world_client(w, f.id, "private_key_jwt", str_fmt(w->a, ",\"profile\":\"fapi2-security-2026\",\"grant_types\":[\"authorization_code\",\"refresh_token\"],"
+	             "\"jwks\":{\"keys\":[%s]}", signer_public_jwk(f.key).p).p);
+	is_signed_in(b);
+	agrees(w, f.id, "openid");
+	f.cert = proof_at_par(w, key).p;             /* the header line that goes with its requests */
+	struct res *rs = comes_with(b, f.id, request_uri_of(b, pushes_usual(b, &f, "")));
+	is_code(b, rs, f.id);
+	struct str code = heard(b, rs, "code");
+	f.cert = "";
+	is_fault(redeems(b, &f, code, ""), INVALID_REQUEST);
+	f.cert = proof_line(w, next, (struct proof_wish){ 0 }).p;
+	is_fault(redeems(b, &f, code, ""), INVALID_GRANT);
+	f.cert = proof_line(w, key, (struct proof_wish){ 0 }).p;
+	rs = redeems(b, &f, code, "");
+	is_tokens(w, rs);
+	is_status(info(w, shown_with(w, told(w, rs, "access_token"), key, (struct proof_wish){ 0 })), 200);
+
+	struct str form = str_fmt(w->a, "grant_type=refresh_token&refresh_token=%s", told(w, rs, "refresh_token").p);
+	is_fault(ask(w, "POST", "/token", "", str_fmt(w->a, "%s%s", form.p, assertion_of(b, &f).p).p), INVALID_REQUEST);
+	is_fault(ask(w, "POST", "/token", proof_line(w, next, (struct proof_wish){ 0 }).p, form.p), INVALID_CLIENT);
+	for (int i = 0; i < 2; i++) {                /* not rotated: the same one again, with another key */
+		rs = ask(w, "POST", "/token", proof_line(w, next, (struct proof_wish){ 0 }).p, str_fmt(w->a, "%s%s", form.p, assertion_of(b, &f).p).p);
+		is_tokens(w, rs);
+		is_status(info(w, shown_with(w, told(w, rs, "access_token"), next, (struct proof_wish){ 0 })), 200);
+		pass(w, 31);
+	}
 }
