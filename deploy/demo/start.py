@@ -181,12 +181,13 @@ def apache_modules():
     return "\n".join(f"LoadModule {m}_module {folder}/mod_{m}.so" for m in wanted)
 
 def start_app(d, c):
-    """The application: whatever stands behind Apache and its eight directives of mod_auth_openidc. Apache itself reads nothing of the
+    """The application: whatever stands behind Apache and the directives of mod_auth_openidc that `motid client snippet` prints. Apache itself reads nothing of the
     checkout: started by root it serves as another user, who may not be let in there."""
     user = "User www-data\nGroup www-data\n" if os.getuid() == 0 else ""
     behind = free_port(0)
     p = d.start("application", sys.executable, os.path.join(HERE, "application.py"), str(behind))
     d.until("the application", "application", p, answers(f"http://127.0.0.1:{behind}/"))
+    snippet = d.tool("client", "snippet", c["client_id"], "--for", "apache", "--secret", c["client_secret"])
     d.write("apache.conf", f"""ServerRoot {d.home}
 ServerName localhost
 Listen 127.0.0.1:{d.ports['app']}
@@ -201,19 +202,7 @@ DocumentRoot /usr/share
 StartServers 1
 ProxyPass /app/callback !
 ProxyPass / http://127.0.0.1:{behind}/
-OIDCProviderMetadataURL {d.issuer}/.well-known/openid-configuration
-OIDCClientID {c['client_id']}
-OIDCClientSecret {c['client_secret']}
-OIDCRedirectURI {d.app}/app/callback
-OIDCCryptoPassphrase {c['client_secret']}
-OIDCScope "openid profile"
-OIDCPKCEMethod S256
-OIDCCookieSameSite On
-<Location /app>
-  AuthType openid-connect
-  Require valid-user
-</Location>
-""", 0o600)
+{snippet}""", 0o600)
     p = d.start("apache", "/usr/sbin/apache2", "-f", d.path("apache.conf"), "-DFOREGROUND")
     d.until("Apache", "apache", p, answers(d.app + "/"))
 

@@ -285,6 +285,7 @@ const struct command CLIENT_COMMANDS[] = {
 	{ "client", "list", "", "all applications", list, NEEDS_SCHEMA },
 	{ "client", "show", "ID", "one application", show, NEEDS_SCHEMA },
 	{ "client", "remove", "ID", "remove an application and end what it was granted", drop, NEEDS_SCHEMA },
+	{ "client", "snippet", "ID --for FRAMEWORK [--secret SECRET]", "a configuration: apache aspnet nginx node python spring", client_snippet, NEEDS_SCHEMA },
 	{ "client", "invite", "--name NAME [--uses N] [--days N] [--profile NAME] [--scope WORDS]",
 	  "let an application register itself, by a token", invite, NEEDS_SCHEMA },
 	{ "client", "invites", "", "all such tokens", invites, NEEDS_SCHEMA },

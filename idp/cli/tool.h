@@ -30,6 +30,11 @@ extern const struct command CLIENT_COMMANDS[], PERSON_COMMANDS[], TRUST_COMMANDS
 	MIGRATE_COMMANDS[], OTHER_COMMANDS[];    /* each ends with a zero row */
 extern const struct command *const COMMANDS[];       /* ends with NULL */
 
+/* snippet.c; the table is made of deploy/snippets and ends with a zero row */
+struct snippet { const char *name, *text; };
+extern const struct snippet SNIPPETS[];
+err client_snippet(struct run *);
+
 /* args.c */
 err args_read(struct run *, int argc, char **argv);  /* after noun and verb; BAD_USAGE with the nearest name */
 struct str arg(const struct run *, const char *name);             /* "" when it was not given */

@@ -194,6 +194,17 @@ struct str url_origin(struct arena *a, struct str url)
 	return str_dup(a, url.p, n);
 }
 
+/* RFC 7591 section 5: a logo from another site than the application's may be somebody else's; it is shown only from where one of the redirect
+ * URIs is. */
+static struct str logo_origin(struct arena *a, const struct client *c)
+{
+	struct str at = url_origin(a, c->logo_uri);
+	for (size_t i = 0; str_starts(at, S("https://")) && i < c->redirect_uris.n; i++)
+		if (str_eq(at, url_origin(a, c->redirect_uris.v[i])))
+			return at;
+	return S("");
+}
+
 err interaction_page(struct req *rq, struct res *rs, const struct interaction *i, const char *action, json_t **data)
 {
 	json_t *o = json_own(rq->a, json_object()), *app = json_object();
@@ -208,6 +219,7 @@ err interaction_page(struct req *rq, struct res *rs, const struct interaction *i
 		json_put_str(app, "uri", c->client_uri);
 		json_put_str(app, "policy", c->policy_uri);
 		json_put_str(app, "tos", c->tos_uri);
+		rs->images = logo_origin(rq->a, c);
 		rs->form_action = url_origin(rq->a, i->redirect_uri);
 	} else {
 		json_put_str(app, "name", rq->house->conf->name);

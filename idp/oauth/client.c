@@ -169,6 +169,9 @@ static bool is_loopback(struct str host)
 	return false;
 }
 
+/* A name, an address or [an address], and perhaps a port: nothing that means something in a Content-Security-Policy, where it will stand. */
+static bool host_fit(struct str host) { return host.n > 0 && strspn(host.p, "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]") == host.n; }
+
 /* RFC 6749 section 3.1.2: absolute, without a fragment. RFC 8252 sections 7.1 and 7.3: plain http on the loopback address only, own
  * schemes only with a dot in them. */
 static bool uri_fit(struct arena *a, struct str uri)
@@ -176,9 +179,9 @@ static bool uri_fit(struct arena *a, struct str uri)
 	if (!str_printable(uri) || strpbrk(uri.p, " #\\\"<>"))
 		return false;
 	if (str_starts(uri, S("https://")))
-		return host_of(a, uri).n > 0 && !memchr(host_of(a, uri).p, '@', host_of(a, uri).n);
+		return host_fit(host_of(a, uri));
 	if (str_starts(uri, S("http://")))
-		return is_loopback(host_of(a, uri));
+		return host_fit(host_of(a, uri)) && is_loopback(host_of(a, uri));
 	size_t scheme = strcspn(uri.p, ":");
 	return uri.p[scheme] == ':' && memchr(uri.p, '.', scheme) != NULL;
 }

@@ -6,7 +6,7 @@
 
 enum { PAGE_MAX = 64 * 1024, DEEPEST = 8, BACK_MAX = 1024 };
 
-struct walk { struct buf out; const json_t *stack[DEEPEST]; size_t depth; int lang; bool plain; };
+struct walk { struct buf out; const json_t *stack[DEEPEST]; size_t depth; int lang; bool plain; struct str images; };
 
 static const json_t *member(const json_t *o, const char *name, size_t n)
 {
@@ -64,9 +64,11 @@ static bool is_address(struct str s)
 	return is_ours(s) || ((str_starts(s, S("https://")) || str_starts(s, S("http://"))) && str_utf8(s));
 }
 
-/* img-src is 'self' data:, so another site's picture would only be a broken one. */
-static bool is_image(struct str s)
+/* img-src is 'self' data: and at most one other origin; a picture of another site would only be a broken one. */
+static bool is_image(struct str images, struct str s)
 {
+	if (images.n && str_starts(s, images) && s.n > images.n && s.p[images.n] == '/' && str_printable(s))
+		return true;
 	static const struct str KINDS[] = { S("png;base64,"), S("jpeg;base64,"), S("webp;base64,"), S("svg+xml;base64,") };
 	if (is_ours(s))
 		return true;
@@ -80,7 +82,7 @@ static bool is_image(struct str s)
 	return false;
 }
 
-static void put_address(struct walk *w, struct str s) { buf_html(&w->out, is_address(s) || is_image(s) ? s : S("#")); }
+static void put_address(struct walk *w, struct str s) { buf_html(&w->out, is_address(s) || is_image(w->images, s) ? s : S("#")); }
 
 /* Names keep their spelling: browsers that translate the page leave them alone. */
 static void put_name(struct walk *w, struct str s)
@@ -147,7 +149,7 @@ static void walk_ops(struct walk *w, const struct op *ops, size_t from, size_t t
 		case OP_EACH: walk_each(w, ops, i); i = op->arg - 1; break;
 		case OP_UNLESS: if (there(look_up(w, op->text))) i = op->arg - 1; break;
 		case OP_IF: if (!there(look_up(w, op->text))) i = op->arg - 1; break;
-		case OP_IMAGE: if (!is_image(text_of(w, look_up(w, op->text)))) i = op->arg - 1; break;
+		case OP_IMAGE: if (!is_image(w->images, text_of(w, look_up(w, op->text)))) i = op->arg - 1; break;
 		case OP_WORDS: case OP_WORDS_PLAIN: put_words(w, &WORDS[op->arg], op->kind == OP_WORDS_PLAIN); break;
 		case OP_WORDS_OF: case OP_WORDS_OF_PLAIN: put_words(w, words_of(w, op), op->kind == OP_WORDS_OF_PLAIN); break;
 		}
@@ -198,8 +200,9 @@ static void page_headers(struct req *rq, struct res *rs)
 	struct str none = S("");
 	res_header(rq, rs, "Cache-Control", S("no-store"));
 	res_header(rq, rs, "Content-Security-Policy", str_fmt(rq->a,
-		"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'%s" STR_FMT
+		"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:%s" STR_FMT "; connect-src 'self'%s" STR_FMT
 		"; form-action 'self'%s" STR_FMT "; frame-ancestors 'none'; base-uri 'none'",
+		rs->images.n ? " " : "", STR_ARG(rs->images.n ? rs->images : none),
 		rs->connect.n ? " " : "", STR_ARG(rs->connect.n ? rs->connect : none),
 		rs->form_action.n ? " " : "", STR_ARG(rs->form_action.n ? rs->form_action : none)));
 	/* under no-referrer browsers send "Origin: null" with our own forms (Fetch section 3.2, "append a request Origin header") */
@@ -212,7 +215,7 @@ static void page_headers(struct req *rq, struct res *rs)
 err page(struct req *rq, struct res *rs, int status, const struct template *t, json_t *data)
 {
 	struct walk w = { .out = buf_new(rq->a, 8192, PAGE_MAX), .stack = { what_all_pages_know(rq, data), data }, .depth = data ? 2 : 1,
-	                  .lang = str_is(rq->lang, "en") ? 1 : 0 };
+	                  .lang = str_is(rq->lang, "en") ? 1 : 0, .images = rs->images };
 	struct str body;
 	walk_ops(&w, t->ops, 0, t->n);
 	TRY(buf_done(&w.out, &body));

@@ -5,7 +5,7 @@
  *
  * A member that is absent, null, false, 0, "" or [] is left out. Everything is escaped; addresses (href, src, action) must be
  * https://, http:// or a path of ours, else "#" is written. Images are data:image/(png|jpeg|webp|svg+xml);base64 or a path of ours, for
- * nothing is loaded from elsewhere. The compiler refuses a template that uses a member which is not spoken of here.
+ * nothing is loaded from elsewhere, but the application's logo from its own site (res.images). The compiler refuses a template that uses a member which is not spoken of here.
  *
  * page() itself gives every page: lang, provider (the configured name, unless data has one), host (to be compared with the address bar),
  * ref (the request's id, unless data has one), to_vi or to_en (for the language link), digits (the figures of code).

@@ -141,6 +141,21 @@ class Clients(Tool):
         self.says("client", "remove", made["client_id"], code=NOT_FOUND)
         self.assertEqual([e["event"] for e in self.json("audit", "tail")], ["client.added", "client.removed"])
 
+    def test_a_snippet_is_filled_in_for_a_client(self):
+        self.add("--id", "portal", "--scope", "openid profile offline_access", "--post-logout", "https://a.example/bye")
+        for framework in ("apache", "aspnet", "node", "python", "spring"):
+            text = self.json("client", "snippet", "portal", "--for", framework, "--secret", "-", given="its-secret\n")["snippet"]
+            for value in ("https://id.example", "portal", "its-secret", "https://a.example/"):
+                self.assertIn(value, text, framework)
+            self.assertNotRegex(text, r"@[a-z_]+@")
+            self.assertNotIn("offline_access", text)          # it is not registered for refresh tokens
+            self.assertIn("PUT-THE-SECRET-HERE", self.json("client", "snippet", "portal", "--for", framework)["snippet"])
+        self.assertIn("proxy_pass https://id.example/userinfo;", self.json("client", "snippet", "portal", "--for", "nginx")["snippet"])
+        self.says("client", "snippet", "portal", "--for", "cobol", code=USAGE)
+        self.says("client", "snippet", "nobody", "--for", "node", code=NOT_FOUND)
+        self.run_tool("client", "add", "--name", "x", "--id", "native", "--public", "--redirect", "https://b.example/cb")
+        self.says("client", "snippet", "native", "--for", "node", code=USAGE)
+
     def test_an_invitation_is_made_listed_and_revoked(self):
         made = self.json("client", "invite", "--name", "Sở Y tế", "--uses", "3", "--days", "2", "--scope", "openid  profile", "--profile", "oauth-2.1-2026")
         self.assertRegex(made["token"], r"^[A-Za-z0-9_-]{43}$")

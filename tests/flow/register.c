@@ -394,6 +394,8 @@ TEST(metadata_with_one_thing_wrong)
 {
 	struct world *w = open_town();
 	static const struct { const char *json; const struct err_kind *want; const char *says; } CASES[] = {
+		{ "{" WEB ",\"logo_uri\":\"https://new.example;sandbox/logo.png\"}", &INVALID_CLIENT_METADATA, "logo_uri" },
+		{ "{\"redirect_uris\":[\"https://new.example;sandbox/\"]}", &INVALID_REDIRECT_URI, "" }, { "{\"redirect_uris\":[\"https://new.example,b/\"]}", &INVALID_REDIRECT_URI, "" },
 		{ "{\"redirect_uris\":[\"https://new.example/cb#frag\"]}", &INVALID_REDIRECT_URI, "redirect_uris" }, { "{}", &INVALID_REDIRECT_URI, "redirect_uris" },
 		{ "{\"redirect_uris\":[\"http://new.example/cb\"]}", &INVALID_REDIRECT_URI, "redirect_uris" }, { "{\"redirect_uris\":\"https://new.example/cb\"}", &INVALID_REDIRECT_URI, "" },
 		{ "{\"redirect_uris\":[]}", &INVALID_REDIRECT_URI, "" }, { "{\"redirect_uris\":[7]}", &INVALID_REDIRECT_URI, "" }, { "{\"redirect_uris\":[\"javascript:alert(1)\"]}", &INVALID_REDIRECT_URI, "" },
@@ -473,6 +475,30 @@ TEST(a_registered_jwks_uri_is_where_its_keys_are)
 	assert_str(json_text(o, "jwks_uri"), site_url(w, "/jwks").p);
 	assert_int_equal(asked_for("/jwks"), 0);
 	is_tokens(w, by_key(w, json_text(o, "client_id").p, one));
+}
+
+static struct res *sign_in_page(struct world *w, json_t *made)
+{
+	struct browser *b = browser(w);
+	return follow(b, get(b, str_fmt(w->a, "/authorize?client_id=%s&response_type=code&scope=openid&redirect_uri=https%%3A%%2F%%2Fnew.example%%2Fcb", json_text(made, "client_id").p)));
+}
+
+/* oidcc-registration-logo-uri, oidcc-registration-policy-uri, oidcc-registration-tos-uri */
+TEST(the_sign_in_page_shows_logo_policy_and_terms_and_no_logo_of_another_site)
+{
+	struct world *w = open_town();
+	json_t *o = registered(w, post(w, "", "{" WEB ",\"client_name\":\"Mới\",\"logo_uri\":\"https://new.example/logo.png\",\"policy_uri\":\"https://new.example/policy\",\"tos_uri\":\"https://new.example/tos\"}"));
+	struct res *rs = sign_in_page(w, o);
+	is_status(rs, 200);
+	assert_non_null(strstr(rs->body.p, "<img src=\"https://new.example/logo.png\""));
+	assert_non_null(strstr(rs->body.p, "href=\"https://new.example/policy\""));
+	assert_non_null(strstr(rs->body.p, "href=\"https://new.example/tos\""));
+	assert_non_null(strstr(res_head(rs, "Content-Security-Policy").p, "img-src 'self' data: https://new.example;"));
+	o = registered(w, post(w, "", "{" WEB ",\"logo_uri\":\"https://elsewhere.example/logo.png\"}"));
+	rs = sign_in_page(w, o);
+	is_status(rs, 200);
+	assert_null(strstr(rs->body.p, "elsewhere"));
+	assert_null(strstr(res_head(rs, "Content-Security-Policy").p, "elsewhere"));
 }
 
 /* ---- sectors ----------------------------------------------------------------------------------------------------------------------- */

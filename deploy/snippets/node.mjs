@@ -1,13 +1,13 @@
-// A Node application with openid-client: logs in with PKCE, reads userinfo, refreshes, introspects, revokes, logs out.
-//   node openid_client.mjs ISSUER CLIENT_ID CLIENT_SECRET REDIRECT_URI
-// Prints one line of JSON for each step; the person's part happens at the address of the first line.
+// A Node application with openid-client 6 (npm install openid-client): signs a person in with PKCE, reads userinfo, refreshes, introspects,
+// revokes, signs out. Prints one line of JSON for each step; the person's part happens at the address of the first line.
 import { webcrypto } from 'node:crypto'
 import http from 'node:http'
 import * as client from 'openid-client'
 
 globalThis.crypto ??= webcrypto          // Debian 12's Node 18 does not have it there yet
 
-const [issuer, id, secret, redirect] = process.argv.slice(2)
+const issuer = "@issuer@", id = "@client_id@", secret = "@client_secret@", redirect = "@redirect_uri@", signedOut = "@signed_out@"
+const scope = "@scope@"
 const tell = (step, value) => process.stdout.write(JSON.stringify({ step, ...value }) + '\n')
 
 const options = issuer.startsWith('http:') ? { execute: [client.allowInsecureRequests] } : {}
@@ -17,7 +17,7 @@ const verifier = client.randomPKCECodeVerifier()
 const state = client.randomState()
 const nonce = client.randomNonce()
 const address = client.buildAuthorizationUrl(config, {
-  redirect_uri: redirect, scope: 'openid profile offline_access', prompt: 'consent',
+  redirect_uri: redirect, scope, prompt: 'consent',
   code_challenge: await client.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256', state, nonce,
 })
 
@@ -42,4 +42,4 @@ await client.tokenRevocation(config, fresh.refresh_token)
 const dead = await client.refreshTokenGrant(config, fresh.refresh_token).then(() => 'accepted', (e) => e.error ?? String(e))
 tell('revoked', { refresh_after: dead, active_after: (await client.tokenIntrospection(config, fresh.access_token)).active })
 
-tell('logout', { url: client.buildEndSessionUrl(config, { id_token_hint: tokens.id_token, post_logout_redirect_uri: new URL('/', redirect).href, state: 'tam-biet' }).href })
+tell('logout', { url: client.buildEndSessionUrl(config, { id_token_hint: tokens.id_token, post_logout_redirect_uri: signedOut, state: 'tam-biet' }).href })
