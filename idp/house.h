@@ -7,6 +7,7 @@
 #include "fetch.h"
 #include "mobile.h"
 #include "http.h"
+#include "hsm.h"
 #include "keyring.h"
 #include "shelf.h"
 #include "trust.h"
@@ -26,6 +27,7 @@ struct house {
 	struct pushes *pushes;               /* idp/oauth/push.c: tokens that are sent unasked; NULL where no phone can be asked */
 	struct mobile *mobile;               /* NULL when no operator is configured */
 	struct errands *errands;             /* idp/base/errands.h: what callbacks leave to be done */
+	struct hsm *hsm;                     /* NULL: our keys are made here and kept sealed */
 	struct keys *keys;                   /* idp/oidc/keys.h: the keyring, kept fresh */
 	struct anchors *anchors;             /* idp/login/anchors.h: the trust, kept fresh */
 	struct clients *clients;             /* idp/oauth/client.h: parsed registrations */

@@ -80,6 +80,8 @@ err house_open_tools(struct arena *a, const char *config, struct house **out)
 	TRY(state_folder(a, c->state));
 	*h = (struct house){ .conf = c, .issuer = c->issuer, .origin = url_origin(a, c->issuer), .secure = str_starts(c->issuer, S("https:")) };
 	TRY(master_key(a, c, &h->secrets));
+	if (c->hsm_module.n)
+		TRY(hsm_open(a, &(struct hsm_conf){ c->hsm_module, c->hsm_token, c->hsm_pin_file }, &h->hsm));
 	TRY(store_open(a, c->store, &h->store));
 	*out = h;
 	return OK;
@@ -87,8 +89,10 @@ err house_open_tools(struct arena *a, const char *config, struct house **out)
 
 void house_close_tools(struct house *h)
 {
-	if (h)
-		store_close(h->store);
+	if (!h)
+		return;
+	store_close(h->store);
+	hsm_close(h->hsm);
 }
 
 /* The embedded store is brought up to date by whoever opens it; a shared one only by `motid migrate up`, when its keeper says so. */

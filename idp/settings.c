@@ -50,6 +50,13 @@ static const struct setting TOKENS[] = {
 	{ "dpop_nonce",    CONF_BOOL,    AT(dpop_nonce),    "no",  0, 0, NULL },
 	{ 0 },
 };
+/* Our own signing keys in an HSM (pki/hsm.h); without a module they are made here and kept sealed. */
+static const struct setting KEYS[] = {
+	{ "module",   CONF_FILE, AT(hsm_module),   "", 0, 0, NULL },
+	{ "token",    CONF_STR,  AT(hsm_token),    "", 0, 0, NULL },
+	{ "pin_file", CONF_FILE, AT(hsm_pin_file), "", 0, 0, NULL },
+	{ 0 },
+};
 static const struct setting SESSIONS[] = {
 	{ "session_lives",     CONF_SECONDS, AT(session_lives),     "8h",  MINUTE, 30 * DAY, NULL },
 	{ "interaction_lives", CONF_SECONDS, AT(interaction_lives), "15m", MINUTE, HOUR, NULL },
@@ -153,6 +160,7 @@ const struct section SETTINGS[] = {
 	{ "idp",          IDP,          0, 0 },
 	{ "secrets",      SECRETS,      0, 0 },
 	{ "tokens",       TOKENS,       0, 0 },
+	{ "keys",         KEYS,         0, 0 },
 	{ "sessions",     SESSIONS,     0, 0 },
 	{ "login",        LOGIN,        0, 0 },
 	{ "certificates", CERTIFICATES, 0, 0 },
@@ -189,6 +197,8 @@ static err check_keys(struct arena *a, const char *path, const struct settings *
 {
 	if (s->key_overlap * 2 > s->key_rotation)
 		return fault(a, &BAD_CONFIG, "%s: [tokens] key_overlap must be at most half of key_rotation", path);
+	if (s->hsm_module.n ? !s->hsm_token.n || !s->hsm_pin_file.n : s->hsm_token.n || s->hsm_pin_file.n)
+		return fault(a, &BAD_CONFIG, "%s: [keys] module, token and pin_file go together", path);
 	return OK;
 }
 

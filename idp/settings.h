@@ -14,6 +14,7 @@ struct settings {
 	bool master_key_ours;                /* unsaid: kept in the state folder, made when missing */
 	/* [tokens] */
 	int64_t code_lives, access_lives, id_lives, refresh_lives, refresh_grace, introspection_lives, key_rotation, key_overlap;
+	struct str hsm_module, hsm_token, hsm_pin_file;
 	int64_t request_lives;               /* pushed ones, RFC 9126 */
 	struct str userinfo_acr;             /* RFC 9470: how surely the person must have signed in for /userinfo, or "" */
 	int64_t userinfo_max_age;            /* and how recently; 0: whenever */

@@ -1,4 +1,5 @@
 #include "inside/own_signer.h"
+#include "inside/jose.h"
 #include <stdlib.h>
 
 static struct str kept(struct str s)
@@ -9,6 +10,18 @@ static struct str kept(struct str s)
 	memcpy(p, s.p, s.n);
 	p[s.n] = 0;
 	return (struct str){ p, s.n };
+}
+
+enum { KID_MOST = 64 };
+
+err signer_fits(struct arena *a, struct str alg, struct str kid, const struct alg **g)
+{
+	if (!word_in(S("RS256 PS256 ES256 EdDSA"), alg))
+		return fault(a, &INVALID_REQUEST, "keys that sign %.32s are not made here", alg.p);
+	if (str_empty(kid) || kid.n > KID_MOST || !str_printable(kid))
+		return fault(a, &INVALID_REQUEST, "a kid of 1 to %d printable characters", KID_MOST);
+	*g = alg_find(alg);
+	return OK;
 }
 
 void signer_name(struct signer *s, struct str alg, struct str kid, struct str jwk)

@@ -2,8 +2,13 @@
 #include "keys.h"
 #include "settings.h"
 
-/* A key is published for key_overlap, at the very least for half of that, before it signs (keys.c): no copy is kept for longer. */
-static int64_t lives(const struct settings *c) { return c->key_overlap / 2 < JWKS_LIVES ? c->key_overlap / 2 : JWKS_LIVES; }
+/* A key is published for key_overlap, at the very least for half of that, before it signs (keys.c), though another process may show the set
+ * without it for a moment longer: no copy is kept for as long. */
+static int64_t lives(const struct settings *c)
+{
+	int64_t least = c->key_overlap / 2 - 2 * KEYS_FRESH;
+	return least < JWKS_LIVES ? least : JWKS_LIVES;
+}
 
 /* GET /.well-known/jwks.json: RFC 7517 section 5 */
 err ep_jwks(struct req *rq, struct res *rs)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FRESH = 5, MANY = 64, YOUNG = 60 };
+enum { MANY = 64, YOUNG = 60 };
 
 /* Whatever a profile lets a client ask for. Each has its key from the start, wanted yet or not: the first client that registers for one
  * finds it in every cache of the set. Ed25519 goes by the name that the field knows, EdDSA (RFC 9864 deprecates it, and few read the other). */
@@ -65,13 +65,21 @@ static epoch now_of(const struct house *h) { return h->clock ? h->clock() : cloc
 
 static struct str sealed_as(struct arena *a, struct str kid) { return str_fmt(a, "key:%s", kid.p); }
 
+/* What is sealed of a key in the HSM: that it is there, and which public half it has. */
+static struct str in_hsm(struct arena *a, struct str public_jwk) { return str_fmt(a, "hsm:%s", hash_of(a, public_jwk).p); }
+
 static err open_row(struct house *h, struct arena *a, const struct key_row *row, struct ring_key *out)
 {
 	struct str text;
 	struct bytes pkcs8;
-	if (!seal_open(a, h->secrets.seal, sealed_as(a, row->kid), row->sealed, &text) || !b64url_read(a, text, &pkcs8))
+	if (!seal_open(a, h->secrets.seal, sealed_as(a, row->kid), row->sealed, &text))
 		return fault(a, &SERVER_ERROR, "signing key %s does not open with this master key", row->kid.p);
 	*out = (struct ring_key){ .created_at = row->created_at, .active_at = row->active_at, .retire_at = row->retire_at };
+	if (str_eq(text, in_hsm(a, row->public_jwk)))
+		return h->hsm ? signer_hsm_open(h->hsm, a, row->alg, row->kid, row->public_jwk, &out->signer)
+		              : fault(a, &SERVER_ERROR, "signing key %s is in an HSM, and [keys] names none", row->kid.p);
+	if (!b64url_read(a, text, &pkcs8))
+		return fault(a, &SERVER_ERROR, "signing key %s does not read", row->kid.p);
 	return signer_local_open(a, row->alg, row->kid, pkcs8, &out->signer);
 }
 
@@ -138,23 +146,39 @@ static struct audit audit_key(struct house *h, struct arena *a, const char *even
 	return ev;
 }
 
-/* CONFLICT: another process made this one; its row is as good as ours. */
+/* What is to be sealed: the private half, or where it is. */
+static err private_half(struct house *h, struct arena *a, struct signer *s, struct str *out)
+{
+	struct bytes pkcs8;
+	if (h->hsm) {
+		*out = in_hsm(a, signer_public_jwk(s));
+		return OK;
+	}
+	TRY(signer_local_export(s, a, &pkcs8));
+	*out = b64url(a, pkcs8);
+	return OK;
+}
+
+/* CONFLICT: another process made this one; its row is as good as ours. A pair in the HSM that no row speaks of is destroyed again. */
 static err make_key(struct house *h, struct arena *a, struct str alg, epoch now, epoch active_at, struct str *kid)
 {
 	struct signer *s;
-	struct bytes pkcs8;
+	struct str private;
 	*kid = (struct str){ rand_token(a).p, 22 };
 	*kid = str_dup(a, kid->p, kid->n);
-	TRY(signer_local_new(a, alg, *kid, &s));
+	TRY(h->hsm ? signer_hsm_new(h->hsm, a, alg, *kid, &s) : signer_local_new(a, alg, *kid, &s));
 	struct key_row row = {
 		.kid = *kid, .alg = alg, .public_jwk = str_copy(a, signer_public_jwk(s)), .created_at = now, .active_at = active_at,
 	};
-	err e = signer_local_export(s, a, &pkcs8);
+	err e = private_half(h, a, s, &private);
 	signer_free(s);
 	TRY(e);
-	row.sealed = seal(a, h->secrets.seal, sealed_as(a, *kid), b64url(a, pkcs8));
+	row.sealed = seal(a, h->secrets.seal, sealed_as(a, *kid), private);
 	struct audit ev = audit_key(h, a, "key.made", *kid, now);
-	return store_key_add(h->store, a, &row, &ev);
+	e = store_key_add(h->store, a, &row, &ev);
+	if (e.kind == &CONFLICT && h->hsm && hsm_forget(h->hsm, a, *kid).kind)
+		log_say(LOG_WARN, "a key that nobody uses is left in the HSM", "kid", kid->p, NULL);
+	return e;
 }
 
 /* Everything that a key signed has expired, and every cache of the set that named it, by: */
@@ -202,9 +226,11 @@ static err due(struct house *h, struct arena *a, const struct key_row *rows, siz
 	epoch at = last ? last->active_at + c->key_rotation : first_signs(rows, n, now);
 	if (last && at < now + c->key_overlap / 2)
 		at = round_up(now + c->key_overlap, 60);
-	*changed = true;
 	err e = make_key(h, a, alg, now, at, &kid);
-	return e.kind == &CONFLICT ? OK : e;
+	*changed |= !e.kind || e.kind == &CONFLICT;
+	if (e.kind == &UNAVAILABLE && h->hsm)      /* the keys that there are go on; the next reading tries again */
+		log_say(LOG_ERROR, "no signing key could be made", "alg", alg.p, "why", e.why, NULL);
+	return e.kind == &CONFLICT || (e.kind == &UNAVAILABLE && h->hsm) ? OK : e;
 }
 
 /* ---- keeping fresh ---------------------------------------------------------------------------------------------------- */
@@ -242,7 +268,7 @@ static err refresh(struct keys *k, epoch now)
 static bool stale(struct keys *k, epoch now)
 {
 	pthread_mutex_lock(&k->lock);
-	bool is = !k->now || now >= k->read_at + FRESH || now < k->read_at;
+	bool is = !k->now || now >= k->read_at + KEYS_FRESH || now < k->read_at;
 	pthread_mutex_unlock(&k->lock);
 	return is;
 }
@@ -341,7 +367,7 @@ static void *keep(void *p)
 	while (!k->ending) {
 		struct timespec until;
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += FRESH - 1;             /* before the requests would have to */
+		until.tv_sec += KEYS_FRESH - 1;             /* before the requests would have to */
 		while (!k->ending && pthread_cond_timedwait(&k->end, &k->lock, &until) != ETIMEDOUT) {}
 		if (k->ending)
 			break;

@@ -3,7 +3,10 @@
 
 /* The keyring, kept fresh: rows are read again every few seconds, made when there are none, and the next key is made and published
  * before it signs. A key of each of keys_algs() always. A store that cannot answer leaves the ring as it is. */
-enum { JWKS_LIVES = 3600 };              /* seconds that a copy of our set may be kept, at most */
+enum {
+	JWKS_LIVES = 3600,                   /* seconds that a copy of our set may be kept, at most */
+	KEYS_FRESH = 5,                      /* seconds that a process may go on with what it has read */
+};
 const struct str *keys_algs(void);      /* what we sign with; ends with an empty one */
 err keys_new(struct house *, struct arena *a, struct keys **out);
 void keys_free(struct keys *);

@@ -249,7 +249,7 @@ TEST(a_copy_of_the_key_set_is_never_kept_for_longer_than_a_key_waits_before_it_s
 	struct world *w = world();
 	assert_str(res_head(ask(w, "GET", "/.well-known/jwks.json", "", ""), "Cache-Control"), "public, max-age=3600");
 	w->conf.key_overlap = 600;
-	assert_str(res_head(ask(w, "GET", "/.well-known/jwks.json", "", ""), "Cache-Control"), "public, max-age=300");
+	assert_str(res_head(ask(w, "GET", "/.well-known/jwks.json", "", ""), "Cache-Control"), "public, max-age=290");
 }
 
 /* ---- encrypted: nested JWTs ------------------------------------------------------------------------------------------------ */

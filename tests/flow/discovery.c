@@ -1,4 +1,5 @@
 #include "world.h"
+#include <stdio.h>
 #include "assurance.h"
 #include "audit_of.h"
 #include "jws.h"
@@ -150,6 +151,19 @@ TEST(the_next_key_is_published_before_it_signs_and_the_old_one_outlives_what_it_
 	pass(w, 3600 + 300);
 	assert_int_equal(json_array_size(jwks(w)), 4);
 	fails(id_hint_read(world_req(w), hint, &who), INVALID_REQUEST);
+}
+
+TEST(no_copy_of_the_set_outlives_the_moment_when_a_key_that_it_lacks_begins_to_sign)
+{
+	static const int64_t OVERLAPS[] = { 60, 120, 600, 3600, 7200, 7210, 7220, 2 * 86400 };
+	struct world *w = world();
+	for (size_t i = 0; i < sizeof OVERLAPS / sizeof *OVERLAPS; i++) {
+		w->conf.key_overlap = OVERLAPS[i];
+		long long lives = 0;
+		assert_int_equal(sscanf(res_head(ask(w, "GET", "/.well-known/jwks.json", "", ""), "Cache-Control").p, "public, max-age=%lld", &lives), 1);
+		assert_in_range(lives, 1, JWKS_LIVES);
+		assert_true(lives + KEYS_FRESH < OVERLAPS[i] / 2);        /* what another process shows may be that old */
+	}
 }
 
 TEST(a_key_made_by_another_process_is_found_when_its_token_comes)
