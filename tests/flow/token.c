@@ -392,3 +392,10 @@ TEST(thirty_two_race_for_one_code_and_one_wins)
 		is_fault(redeem(w, "portal", code), INVALID_GRANT);
 	}
 }
+
+/* RFC 6749 section 3.2: "The authorization server MUST ignore unrecognized request parameters." */
+TEST(what_we_do_not_know_in_a_token_request_is_no_error)
+{
+	struct world *w = world();
+	is_tokens(w, ask(w, "POST", "/token", as(w, "portal").p, "grant_type=client_credentials&colour=blue&x="));
+}
