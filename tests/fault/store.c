@@ -146,6 +146,31 @@ VERB(v_status) { struct migration *o; size_t n; return store_migrate_status(s, a
 VERB(v_code_look) { struct code_row *c; struct grant_row *g; return store_code_look(s, a, S("c-0"), &c, &g); }
 VERB(v_refresh_look) { struct refresh_row *c; struct grant_row *g; return store_refresh_look(s, a, S("r-0"), &c, &g); }
 
+VERB(v_person_by_sub) { struct person_row *o; return store_person_by_sub(s, a, S("app"), S("sub"), &o); }
+VERB(v_decoupled_look) { struct decoupled_row *d; struct grant_row *g; return store_decoupled_look(s, a, S("device"), S("d-open"), &d, &g); }
+VERB(v_decoupled_find) { struct decoupled_row *d; return store_decoupled_find(s, a, S("device"), S("open"), &d); }
+
+VERB(v_decoupled_put)
+{
+	struct decoupled_row d = { .hash = id(a, "d", r), .kind = S("device"), .handle = id(a, "handle", r), .client_id = S("app"), .expires_at = NOW + 60 };
+	return store_decoupled_put(s, a, &d, ev);
+}
+
+VERB(v_decoupled_decide)
+{
+	struct grant_row g = { .id = id(a, "g-open", r), .client_id = S("app") };
+	struct session_row n = { .id_hash = id(a, "h-open", r), .sid = id(a, "sid-open", r), .expires_at = NOW + 60 };
+	bool decided;
+	return store_decoupled_decide(s, a, S("device"), S("open"), NOW, &(struct decision){ .grant = &g, .session = &n }, ev, &decided);
+}
+
+VERB(v_decoupled_redeem)
+{
+	struct refresh_row first = { .hash = id(a, "of-device", r), .expires_at = NOW + 60 };
+	enum redeem o;
+	return store_decoupled_redeem(s, a, S("device"), S("d-granted"), ev->id, NOW, &first, ev, &o);
+}
+
 VERB(v_login)
 {
 	struct login l = { .person = person(a, r), .cert = { .id = id(a, "cert", r), .issuer_id = S("i"), .serial = id(a, "serial", r), .number_mac = id(a, "mac", r) },
@@ -185,14 +210,15 @@ static const struct verb { const char *name; err (*say)(struct store *, struct a
 	V(sessions_end), V(sessions_expire), V(session_list), V(cert_revoked), V(client_sign_out), V(delivery_claim), V(delivery_list), V(delivery_retry), V(delivery_later),
 	V(delivery_over),
 	V(session_clients), V(consent), V(consent_give), V(consent_withdraw), V(code_put), V(code_look), V(code_redeem), V(refresh_look), V(refresh_use), V(refresh_rotate),
+	V(person_by_sub), V(decoupled_put), V(decoupled_look), V(decoupled_find), V(decoupled_decide), V(decoupled_redeem),
 	V(grant_revoke), V(token_revoke), V(token_live), V(rests_live), V(login_live), V(once), V(key_list), V(key_add), V(key_set), V(audit), V(audit_tail), V(ready), V(status), V(expire),
 };
 
 /* What the verbs find: each has something to change. */
 static void ready(struct w *w)
 {
-	struct audit ev[10];
-	for (size_t i = 0; i < 10; i++)
+	struct audit ev[13];
+	for (size_t i = 0; i < COUNT(ev); i++)
 		ev[i] = event(w->a);
 	struct client_row app = { .id = S("app"), .version = 1 }, doomed = { .id = S("doomed"), .version = 1 };
 	struct trust_row anchor = { .id = S("anchor") };
@@ -211,12 +237,18 @@ static void ready(struct w *w)
 	fine(store_code_redeem(w->s, w->a, S("c-r"), S("by"), NOW, &first, &ev[6], &o));
 	fine(store_once(w->s, w->a, S("k"), S("old"), NOW - 90000, NOW - 99999, &b));
 	fine(v_person_add(w->s, w->a, -1, &ev[7]));
+	struct decoupled_row open = { .hash = S("d-open"), .kind = S("device"), .handle = S("open"), .client_id = S("app"), .expires_at = NOW + 60 };
+	struct decoupled_row granted = { .hash = S("d-granted"), .kind = S("device"), .handle = S("granted"), .client_id = S("app"), .expires_at = NOW + 60 };
+	struct grant_row g2 = { .id = S("g-device"), .client_id = S("app") };
+	fine(store_decoupled_put(w->s, w->a, &open, &ev[8]));
+	fine(store_decoupled_put(w->s, w->a, &granted, &ev[9]));
+	fine(store_decoupled_decide(w->s, w->a, S("device"), S("granted"), NOW, &(struct decision){ .grant = &g2 }, &ev[10], &b));
 }
 
 #define ALL_OF(table) "SELECT * FROM " table " ORDER BY 1, 2"
 static const char *const TABLES[] = {
 	ALL_OF("client"), ALL_OF("person"), ALL_OF("trust"), ALL_OF("certificate"), ALL_OF("binding"), ALL_OF("session"), ALL_OF("consent"), ALL_OF("grants"), ALL_OF("code"),
-	ALL_OF("refresh"), ALL_OF("revoked_token"), ALL_OF("once"), ALL_OF("signing_key"), ALL_OF("audit"), ALL_OF("logout_delivery"),
+	ALL_OF("refresh"), ALL_OF("revoked_token"), ALL_OF("once"), ALL_OF("signing_key"), ALL_OF("audit"), ALL_OF("logout_delivery"), ALL_OF("decoupled"),
 };
 
 /* All that is stored, as one text: rows of every table, in order. */
