@@ -15,7 +15,10 @@ static err bad(const struct ask *k, const char *why, struct str what)
 /* ---- whose it is, and when ---------------------------------------------------------------------------------------- */
 
 /* section 10.8: typed or untyped; what is typed as something else is something else */
-static bool typ_fits(struct str typ) { return str_empty(typ) || str_eq_nocase(typ, S("oauth-authz-req+jwt")) || str_eq_nocase(typ, S("application/oauth-authz-req+jwt")); }
+static bool typ_fits(struct str typ)
+{
+	return str_empty(typ) || str_eq_nocase(typ, S("oauth-authz-req+jwt")) || str_eq_nocase(typ, S("application/oauth-authz-req+jwt"));
+}
 
 static err verify(const struct ask *k, struct str text, json_t **claims)
 {

@@ -15,8 +15,8 @@ struct signer *key_of(struct world *w, const char *alg, const char *kid)
 struct firm firm(struct world *w, const char *id, const char *profile, const char *alg, const char *more)
 {
 	struct firm f = { .id = id, .key = key_of(w, alg, str_fmt(w->a, "%s-1", id).p), .cert = str_fmt(w->a, "Client-Cert: :%s:\n", w->gate_cert.p).p };
-	world_client(w, id, "private_key_jwt", str_fmt(w->a, ",\"profile\":\"%s\",\"grant_types\":[\"authorization_code\",\"refresh_token\"],\"scope\":\"openid email phone offline_access\","
-	             "\"tls_client_certificate_bound_access_tokens\":true,\"jwks\":{\"keys\":[%s]}%s", profile, signer_public_jwk(f.key).p, more).p);
+	world_client(w, id, "private_key_jwt", str_fmt(w->a, ",\"profile\":\"%s\",\"grant_types\":[\"authorization_code\",\"refresh_token\"],"
+	             "\"scope\":\"openid email phone offline_access\",\"tls_client_certificate_bound_access_tokens\":true,\"jwks\":{\"keys\":[%s]}%s", profile, signer_public_jwk(f.key).p, more).p);
 	agrees(w, id, "openid email phone offline_access");
 	return f;
 }

@@ -24,4 +24,6 @@ struct str request_uri_of(struct browser *b, struct res *rs);                   
 struct res *comes_with(struct browser *b, const char *client, struct str uri);  /* to /authorize, by the person's browser */
 struct res *redeems(struct browser *b, const struct firm *f, struct str code, const char *more);
 
-#define is_over(b, rs) do { struct res *over_ = (rs); is_page(over_, 400); if (!strstr(over_->body.p, "Yêu cầu đã hết hiệu lực")) fail_msg("%.800s", over_->body.p); } while (0)
+/* The page that says a request_uri is over. */
+#define is_over(b, rs) do { struct res *over_ = (rs); is_page(over_, 400); \
+	if (!strstr(over_->body.p, "Yêu cầu đã hết hiệu lực")) fail_msg("%.800s", over_->body.p); } while (0)

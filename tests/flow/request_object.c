@@ -199,7 +199,8 @@ static struct { struct fake *server; char object[16384]; int status; } site;
 
 static bool serves(struct arena *a, const struct fake_request *rq)
 {
-	return fake_answer(rq->fd, str_starts(rq->head, S("GET /r.jwt ")) ? site.status : 404, S("application/oauth-authz-req+jwt"), str_copy(a, str_of(site.object)));
+	bool keys = str_starts(rq->head, S("GET /jwks ")), object = str_starts(rq->head, S("GET /r.jwt "));
+	return fake_answer(rq->fd, keys || object ? site.status : 404, keys ? S("application/json") : S("application/oauth-authz-req+jwt"), str_copy(a, str_of(site.object)));
 }
 
 static void site_close(void) { fake_close(site.server); }
@@ -270,4 +271,17 @@ TEST(what_is_not_there_or_is_no_request_object_opens_nothing)
 	pass(b->w, 30);
 	site_serves(b, 200, object_of(b, &f, "", "{}"));
 	is_code(b, refers(b, "firm", at), "firm");
+}
+
+TEST(a_new_key_for_requests_at_the_jwks_uri_does_not_cost_the_client_its_assertion)
+{
+	struct browser *b = here();
+	struct signer *one = key_of(b->w, "ES256", "one"), *two = key_of(b->w, "ES256", "two");
+	struct str at = site_serves(b, 200, str_fmt(b->a, "{\"keys\":[%s]}", signer_public_jwk(one).p));
+	world_client(b->w, "firm", "private_key_jwt", str_fmt(b->a, ",\"jwks_uri\":\"%.*sjwks\"", (int)at.n - 5, at.p).p);
+	struct firm f = { "firm", one, "" }, by_two = { "firm", two, "" };
+	is_status(pushes_usual(b, &f, ""), 201);
+	site_serves(b, 200, str_fmt(b->a, "{\"keys\":[%s,%s]}", signer_public_jwk(one).p, signer_public_jwk(two).p));
+	pass(b->w, 11);
+	is_status(pushes_object(b, &f, object_of(b, &by_two, "", "{}")), 201);
 }
