@@ -34,6 +34,7 @@ struct house {
 	struct remotes *remotes;             /* idp/oauth/remote.h: what clients publish at addresses of their own */
 	struct statuses *statuses;           /* idp/login/status_of.h: OCSP and CRL answers */
 	struct shelf *shelf;                 /* pki/shelf.h: keys that came in DPoP proofs */
+	struct backchannel *backchannel;     /* idp/oidc/backchannel.h: who is yet to hear that a session is over */
 	struct minted *minted;               /* idp/oauth/access.h: tokens that verified already */
 	epoch (*clock)(void);                /* NULL: the real one */
 };

@@ -1,5 +1,6 @@
 #include "account.h"
 #include "anchors.h"
+#include "backchannel.h"
 #include "authorize.h"
 #include "cli.h"
 #include "clock.h"
@@ -17,6 +18,7 @@
 #include "rand.h"
 #include "remote.h"
 #include "server.h"
+#include "session.h"
 #include "settings.h"
 #include "sql.h"
 #include "status_of.h"
@@ -134,19 +136,23 @@ static err house_open(struct arena *a, const char *config, struct house **out)
 	TRY(statuses_new(a, &h->statuses));
 	TRY(minted_new(a, &h->minted));
 	TRY(shelf_new(a, &h->shelf));
+	TRY(backchannel_new(h, a, &h->backchannel));
 	TRY(keys_new(h, a, &h->keys));
-	return keys_keep(h, a);
+	TRY(keys_keep(h, a));
+	return backchannel_keep(h->backchannel, a);
 }
 
 static void house_close(struct house *h)
 {
 	if (!h)
 		return;
+	backchannel_stop(h->backchannel);
 	mobile_close(h->mobile);
 	errands_rest(h->errands);             /* what phones gave is kept, and who waits for it told, while there is somebody to tell it by */
 	pushes_free(h->pushes);
 	fetch_close(h->fetch);
 	errands_free(h->errands);
+	backchannel_free(h->backchannel);
 	keys_free(h->keys);
 	minted_free(h->minted);
 	shelf_free(h->shelf);
@@ -163,6 +169,14 @@ static void house_close(struct house *h)
 /* What is over is swept away in small steps, by one thread, once a minute. */
 struct keeper { struct house *house; pthread_t thread; pthread_mutex_t lock; pthread_cond_t wake; bool stop; };
 
+static err sweep(struct house *h, struct arena *a, epoch now)
+{
+	size_t ended;
+	int64_t removed;
+	TRY(sessions_expire(h, a, now, &ended));
+	return store_expire(h->store, a, now, &removed);
+}
+
 static void *keep(void *p)
 {
 	struct keeper *k = p;
@@ -176,8 +190,7 @@ static void *keep(void *p)
 		if (k->stop)
 			break;
 		pthread_mutex_unlock(&k->lock);
-		int64_t removed = 0;
-		err e = store_expire(k->house->store, a, clock_ms() / 1000, &removed);
+		err e = sweep(k->house, a, clock_ms() / 1000);
 		if (e.kind)
 			log_say(LOG_WARN, "nothing was swept", "why", e.why, NULL);
 		arena_reset(a);

@@ -62,6 +62,11 @@ static const struct setting SESSIONS[] = {
 	{ "interaction_lives", CONF_SECONDS, AT(interaction_lives), "15m", MINUTE, HOUR, NULL },
 	{ 0 },
 };
+static const struct setting LOGOUT[] = {
+	{ "timeout",  CONF_SECONDS, AT(logout_timeout),  "5s", 1, 30, NULL },
+	{ "gives_up", CONF_SECONDS, AT(logout_gives_up), "1d", MINUTE, 7 * DAY, NULL },
+	{ 0 },
+};
 /* SIGNATURES.md 4.7: three pushes in ten minutes; SECURITY.md SEC-32. Counted over ten minutes each. */
 static const struct setting LOGIN[] = {
 	{ "methods",              CONF_WORDS,   AT(methods),              "sim token", 0, 0, NULL },
@@ -162,6 +167,7 @@ const struct section SETTINGS[] = {
 	{ "tokens",       TOKENS,       0, 0 },
 	{ "keys",         KEYS,         0, 0 },
 	{ "sessions",     SESSIONS,     0, 0 },
+	{ "logout",       LOGOUT,       0, 0 },
 	{ "login",        LOGIN,        0, 0 },
 	{ "certificates", CERTIFICATES, 0, 0 },
 	{ "outgoing",     OUTGOING,     0, 0 },

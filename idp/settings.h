@@ -22,6 +22,8 @@ struct settings {
 	int64_t device_lives, ciba_lives;
 	/* [sessions] */
 	int64_t session_lives, interaction_lives;
+	/* [logout] */
+	int64_t logout_timeout, logout_gives_up;   /* of one call to an application; after how long it is not called again */
 	/* [login] */
 	struct strs methods;                 /* "sim" "token" "tls" */
 	int64_t sim_timeout, sim_per_person, sim_per_number, sim_per_client, sim_per_address, attempts_per_address, device_tries, device_tries_per_address;

@@ -121,6 +121,10 @@ name = MotID tỉnh mẫu
 cert_host = {d.cert_host}
 certified = unix:{d.path('certified.sock')}
 
+# The application is told when a session is over, and lives on this computer.
+[outgoing]
+networks = 127.0.0.0/8
+
 [login]
 methods = sim token tls
 token_helper = http://127.0.0.1:{d.ports['helper']}
@@ -143,7 +147,7 @@ def client(d):
     kept = d.path("client.json")
     if not os.path.exists(kept):
         text = d.tool("client", "add", "--id", "cong-dich-vu-cong", "--name", "Cổng dịch vụ công mẫu", "--redirect", f"{d.app}/app/callback",
-                      "--post-logout", f"{d.app}/", "--auth", "basic", "--scope", "openid profile offline_access", "--json")
+                      "--post-logout", f"{d.app}/", "--backchannel-logout", f"{d.app}/app/callback?logout=backchannel", "--auth", "basic", "--scope", "openid profile offline_access", "--json")
         d.write("client.json", text, 0o600)
     with open(kept) as f:
         return json.load(f)

@@ -1,5 +1,4 @@
 #include "account.h"
-#include "audit_of.h"
 #include "interaction.h"
 #include "oidc.h"
 #include "pages.h"
@@ -79,15 +78,9 @@ static err ep_signout(struct req *rq, struct res *rs)
 {
 	struct session_row *s;
 	TRY(session_now(rq, &s));
-	if (s) {
+	if (s)
 		TRY(form_check(rq, s->sid));
-		struct audit ev = audit_of(rq, "session.ended");
-		ev.person_id = s->person_id;
-		ev.sid = s->sid;
-		TRY(store_session_end(rq->house->store, rq->a, s->id_hash, rq->now, &ev));
-		session_forget(rq, rs);
-	}
-	return page_signed_out(rq, rs, s, NULL);
+	return sign_out(rq, rs, s);
 }
 
 const struct route ACCOUNT_ROUTES[] = {

@@ -9,7 +9,8 @@
 static const struct column COLUMNS[] = {
 	{ "client_id", "client_id", 0 }, { "client_secret", "client_secret", 0 }, { "name", "client_name", 0 }, { "state", "state", 0 },
 	{ "auth", "token_endpoint_auth_method", 0 }, { "grants", "grant_types", 0 }, { "redirect", "redirect_uris", 0 },
-	{ "post-logout", "post_logout_redirect_uris", 0 }, { "scope", "scope", 0 }, { "id token", "id_token_signed_response_alg", 0 },
+	{ "post-logout", "post_logout_redirect_uris", 0 },
+	{ "back-channel", "backchannel_logout_uri", 0 }, { "front-channel", "frontchannel_logout_uri", 0 }, { "scope", "scope", 0 }, { "id token", "id_token_signed_response_alg", 0 },
 	{ "subject", "subject_type", 0 }, { "sector", "sector_identifier_uri", 0 }, { "keys", "jwks_uri", 0 }, { "login", "initiate_login_uri", 0 },
 	{ "contacts", "contacts", 0 }, { "profile", "profile", 0 }, { "trusted", "trusted", 0 }, { "added", "created_at", 0 },
 	{ "changed", "updated_at", 0 }, { 0 },
@@ -48,6 +49,7 @@ static err id_of(struct run *r, struct str *id)
 /* Option, RFC 7591 name, and whether it is a list there. Those that were not given are left to client_parse. */
 static const struct { const char *option, *member; bool list; } MEMBERS[] = {
 	{ "--name", "client_name", false }, { "--redirect", "redirect_uris", true }, { "--post-logout", "post_logout_redirect_uris", true },
+	{ "--backchannel-logout", "backchannel_logout_uri", false }, { "--frontchannel-logout", "frontchannel_logout_uri", false },
 	{ "--grant", "grant_types", true }, { "--scope", "scope", false }, { "--alg", "id_token_signed_response_alg", false },
 	{ "--profile", "profile", false }, { "--minimum-acr", "minimum_acr", false }, { "--acr", "default_acr_values", true }, { "--subject", "subject_type", false }, { "--sector", "sector", false },
 	{ "--request-uri", "request_uris", true }, { "--resource", "resources", true }, { "--details", "authorization_details_types", true },
@@ -280,6 +282,7 @@ const struct command CLIENT_COMMANDS[] = {
 	  "[--alg ALG] [--grant TYPE]... [--profile NAME] [--acr VALUE]... [--minimum-acr VALUE] [--subject TYPE] [--sector HOST] [--audience URI]... [--uri URI] "
 	  "[--resource URI]... [--details TYPE]... [--request-uri URI]... [--par] [--signed-requests] "
 	  "[--logo URI] [--policy URI] [--tos URI] [--login URI] [--contact EMAIL]... "
+	  "[--backchannel-logout URI] [--frontchannel-logout URI] "
 	  "[--pkce] [--bound-tokens] [--dpop] [--trusted] [--id ID]",
 	  "register an application; its secret is printed once", add, NEEDS_SCHEMA },
 	{ "client", "list", "", "all applications", list, NEEDS_SCHEMA },

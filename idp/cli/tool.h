@@ -26,7 +26,7 @@ struct command {
 	err (*fn)(struct run *);
 	enum { NEEDS_NOTHING, NEEDS_STORE, NEEDS_SCHEMA } needs;
 };
-extern const struct command CLIENT_COMMANDS[], PERSON_COMMANDS[], TRUST_COMMANDS[], CERT_COMMANDS[], KEY_COMMANDS[], AUDIT_COMMANDS[],
+extern const struct command CLIENT_COMMANDS[], PERSON_COMMANDS[], TRUST_COMMANDS[], CERT_COMMANDS[], SESSION_COMMANDS[], LOGOUT_COMMANDS[], KEY_COMMANDS[], AUDIT_COMMANDS[],
 	MIGRATE_COMMANDS[], OTHER_COMMANDS[];    /* each ends with a zero row */
 extern const struct command *const COMMANDS[];       /* ends with NULL */
 

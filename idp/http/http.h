@@ -43,6 +43,7 @@ struct res {
 	struct params headers;                   /* added by res_header */
 	struct str form_action;                  /* further origins for Content-Security-Policy form-action, space-separated */
 	struct str images;                       /* the same for img-src: where the application's logo is, scheme://host[:port], or "" */
+	struct str frames;                       /* origins for frame-src, space-separated: none unless said */
 	struct str connect;                      /* the same for connect-src: the token helper on the person's computer */
 };
 

@@ -38,6 +38,21 @@ err attempt_count(struct req *rq)
 	return attempt_allowed(rq, &op);
 }
 
+/* What rests on it is over as well, unless nobody ever signed in with it. */
+static err revoke(struct req *rq, const struct cert *leaf, struct str why)
+{
+	struct cert_row *row;
+	struct audit ev = audit_of(rq, "cert.revoked");
+	size_t ended;
+	TRY(store_cert(rq->house->store, rq->a, leaf->id, &row));
+	if (!row)
+		return OK;
+	ev.person_id = row->person_id;
+	ev.why = why;
+	ev.detail = str_fmt(rq->a, "{\"cert\":\"%s\"}", row->id.p);
+	return store_cert_revoked(rq->house->store, rq->a, row->id, why, rq->now, &ev, &ended);
+}
+
 /* Only "good" is good: what is not known keeps the door shut (SEC-28). */
 static err check_status(struct req *rq, const struct cert *leaf, const struct cert *issuer, const struct anchor *anchor)
 {
@@ -45,7 +60,9 @@ static err check_status(struct req *rq, const struct cert *leaf, const struct ce
 	TRY(status_of(rq, leaf, issuer, anchor, &s));
 	switch (s.status) {
 	case STATUS_GOOD: return OK;
-	case STATUS_REVOKED: return fault(rq->a, &CERT_REVOKED, "revoked: %s", s.why.p);
+	case STATUS_REVOKED:
+		TRY(revoke(rq, leaf, s.why));
+		return fault(rq->a, &CERT_REVOKED, "revoked: %s", s.why.p);
 	case STATUS_UNDECIDED: return fault(rq->a, &STATUS_UNKNOWN, "%s", s.why.p);
 	}
 	return fault(rq->a, &STATUS_UNKNOWN, "no status");

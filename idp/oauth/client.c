@@ -24,6 +24,10 @@ static const struct { const char *name; enum member type; size_t at; enum whose 
 	{ "policy_uri",                      TEXT,   AT(policy_uri),                THEIRS },
 	{ "redirect_uris",                   TEXTS,  AT(redirect_uris),             THEIRS },
 	{ "post_logout_redirect_uris",       TEXTS,  AT(post_logout_redirect_uris), THEIRS },
+	{ "backchannel_logout_uri",          TEXT,   AT(backchannel_logout_uri),    THEIRS },
+	{ "backchannel_logout_session_required",  FLAG, AT(backchannel_session),    THEIRS },
+	{ "frontchannel_logout_uri",         TEXT,   AT(frontchannel_logout_uri),   THEIRS },
+	{ "frontchannel_logout_session_required", FLAG, AT(frontchannel_session),   THEIRS },
 	{ "grant_types",                     TEXTS,  AT(grant_types),               THEIRS },
 	{ "response_types",                  TEXTS,  AT(response_types),            THEIRS },
 	{ "scope",                           TEXT,   AT(scope),                     THEIRS },
@@ -221,6 +225,24 @@ static err check_tos(struct arena *a, struct client *c) { return check_page(a, c
 static err check_policy(struct arena *a, struct client *c) { return check_page(a, c, c->policy_uri); }
 static err check_jwks_uri(struct arena *a, struct client *c) { return check_page(a, c, c->jwks_uri); }
 static err check_sector_uri(struct arena *a, struct client *c) { return check_page(a, c, c->sector_identifier_uri); }
+
+static err check_backchannel(struct arena *a, struct client *c) { return check_page(a, c, c->backchannel_logout_uri); }
+
+static struct str origin_of(struct arena *a, struct str uri)
+{
+	return str_fmt(a, "%s://%s", str_starts(uri, S("https:")) ? "https" : "http", host_of(a, uri).p);
+}
+
+/* Front-Channel Logout section 2: its "domain, port, and scheme MUST be the same as that of a registered Redirection URI value" */
+static err check_frontchannel(struct arena *a, struct client *c)
+{
+	struct str uri = c->frontchannel_logout_uri;
+	TRY(check_page(a, c, uri));
+	bool known = str_empty(uri);
+	for (size_t i = 0; i < c->redirect_uris.n && !known; i++)
+		known = str_eq(origin_of(a, c->redirect_uris.v[i]), origin_of(a, uri));
+	return known ? OK : wrong(a, c, "on another origin than its redirect_uris:", uri.p);
+}
 
 /* OpenID Connect Registration section 2, initiate_login_uri: "URI using the https scheme" */
 static err check_initiate(struct arena *a, struct client *c)
@@ -424,6 +446,7 @@ static const struct { const char *member; err (*check)(struct arena *, struct cl
 	{ "dpop_bound_access_tokens",     check_binding },        { "minimum_acr",                  check_floors },
 	{ "request_uris",                 check_request_uris },   { "request_object_signing_alg",   check_request_alg },
 	{ "require_signed_request_object", check_signed },    { "grant_types",                 check_ciba },
+	{ "backchannel_logout_uri",       check_backchannel },    { "frontchannel_logout_uri",      check_frontchannel },
 	{ "sector_identifier_uri",        check_sector_uri },     { "sector_identifier_uri",        find_sector },
 };
 
@@ -462,6 +485,7 @@ err client_parse(struct arena *a, struct str id, struct str metadata, struct cli
 	json_t *o;
 	*out = (struct client){
 		.id = str_copy(a, id), .name = str_copy(a, id), .client_uri = S(""), .logo_uri = S(""), .tos_uri = S(""), .policy_uri = S(""),
+		.backchannel_logout_uri = S(""), .frontchannel_logout_uri = S(""),
 		.grant_types = one(a, S("authorization_code")), .response_types = one(a, S("code")), .scope = S("openid"),
 		.auth_method = S("client_secret_basic"), .jwks_uri = S(""), .secret_hash = S(""), .tls_subject_dn = S(""),
 		.id_token = NO_ENVELOPE, .userinfo = NO_ENVELOPE, .introspection = NO_ENVELOPE, .authorization = NO_ENVELOPE,

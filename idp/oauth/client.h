@@ -12,6 +12,8 @@ struct envelope { struct str sign, alg, enc; };
 
 struct client {
 	struct str id, name, client_uri, logo_uri, tos_uri, policy_uri;
+	struct str backchannel_logout_uri, frontchannel_logout_uri;   /* "" when it does not want to be told */
+	bool backchannel_session, frontchannel_session;      /* *_logout_session_required: sid is always told */
 	struct strs redirect_uris, post_logout_redirect_uris, grant_types, response_types;
 	struct str scope;                    /* what it may ask for, words */
 	struct str auth_method;              /* token_endpoint_auth_method: client_secret_basic client_secret_post private_key_jwt

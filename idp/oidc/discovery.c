@@ -56,6 +56,16 @@ static void endpoints(struct jw *w, const struct req *rq)
 	jw_end(w);
 }
 
+/* Back-Channel Logout section 2.1, Front-Channel Logout section 3 */
+static void logout(struct jw *w)
+{
+	static const char *const SUPPORTED[] = {
+		"backchannel_logout_supported", "backchannel_logout_session_supported", "frontchannel_logout_supported", "frontchannel_logout_session_supported",
+	};
+	for (size_t i = 0; i < sizeof SUPPORTED / sizeof *SUPPORTED; i++)
+		jw_bool(w, SUPPORTED[i], true);
+}
+
 static bool by_certificate(struct str method) { return str_ends(method, S("tls_client_auth")); }
 
 /* Ways by certificate work only where certificates can arrive. */
@@ -166,6 +176,7 @@ err ep_discovery(struct req *rq, struct res *rs)
 	jw_object(&w, NULL);
 	jw_str(&w, "issuer", rq->house->issuer);
 	endpoints(&w, rq);
+	logout(&w);
 	requests(&w, rq);
 	authentication(&w, rq);
 	answers(&w, rq);

@@ -1,4 +1,3 @@
-#include "audit_of.h"
 #include "interaction.h"
 #include "oidc.h"
 #include "pages.h"
@@ -8,8 +7,12 @@
 
 /* OpenID Connect RP-Initiated Logout 1.0. */
 
-/* What was asked for, as far as it could be believed. */
-struct leave { const struct client *client; struct id_hint hint; struct str to, state; bool hinted; };
+/* The applications of a session that are registered still. */
+struct services { const struct client **v; size_t n; };
+
+/* What was asked for, as far as it could be believed; and what the last page shows, read before the session ends, so that a store which does
+ * not answer has ended nothing. next: the id under which `to` waits while frames are loaded, or "". */
+struct leave { const struct client *client; struct id_hint hint; struct str to, state; bool hinted; struct services services; struct str next; };
 
 /* section 2: the hint says which client and session; without one, client_id may name the client. A hint that is not ours is as none:
  * it must not end anything without a question, nor send anybody anywhere. */
@@ -42,51 +45,44 @@ static json_t *page_data(struct req *rq, const struct client *c)
 	return o;
 }
 
-static err put_services(struct req *rq, const struct session_row *s, json_t *o)
+static err services_of(struct req *rq, const struct session_row *s, struct services *out)
 {
 	struct strs ids;
-	json_t *list = json_array();
-	json_object_set_new(o, "services", list);
 	TRY(store_session_clients(rq->house->store, rq->a, s->sid, &ids));
-	for (size_t n = 0; n < ids.n; n++) {
-		const struct client *c;
-		TRY(client_find(rq, ids.v[n], &c));
-		if (c)
-			json_array_append_new(list, json_pack("{s:s%}", "name", c->name.p, c->name.n));
+	*out = (struct services){ .v = make_n(rq->a, const struct client *, ids.n + 1) };
+	for (size_t i = 0; i < ids.n; i++) {
+		TRY(client_find(rq, ids.v[i], &out->v[out->n]));
+		out->n += out->v[out->n] != NULL;
 	}
 	return OK;
 }
 
-err page_signed_out(struct req *rq, struct res *rs, const struct session_row *s, const struct client *c)
+static void put_services(const struct services *l, json_t *o)
 {
-	json_t *o = page_data(rq, c);
-	if (c)
-		json_put_str(o, "continue", c->client_uri);
-	if (s)
-		TRY(put_services(rq, s, o));
-	json_put_str(o, "here", S("/logout"));
-	return page(rq, rs, 200, &TPL_logged_out, o);
+	json_t *list = json_array();
+	json_object_set_new(o, "services", list);
+	for (size_t i = 0; i < l->n; i++)
+		json_array_append_new(list, json_pack("{s:s%}", "name", l->v[i]->name.p, l->v[i]->name.n));
 }
 
-/* s: the session that has just ended, or NULL */
-static err go(struct req *rq, struct res *rs, const struct leave *l, const struct session_row *s)
+/* OpenID Connect Front-Channel Logout 1.0 section 2: "the OP renders <iframe src="frontchannel_logout_uri"> in a page with the registered logout
+ * URI", with iss and sid, which say whose session it was. The page may frame these origins and no others. */
+static void put_frames(struct req *rq, struct res *rs, const struct session_row *s, const struct services *l, json_t *o)
 {
-	struct param state = { S("state"), l->state };
-	if (str_empty(l->to))
-		return page_signed_out(rq, rs, s, l->client);
-	res_redirect(rq, rs, url_with(rq->a, l->to, &state, l->state.n ? 1 : 0));
-	return OK;
-}
-
-static err end_session(struct req *rq, struct res *rs, const struct session_row *s, const struct leave *l)
-{
-	struct audit ev = audit_of(rq, "session.ended");
-	ev.person_id = s->person_id;
-	ev.sid = s->sid;
-	ev.client_id = l->client ? l->client->id : S("");
-	TRY(store_session_end(rq->house->store, rq->a, s->id_hash, rq->now, &ev));
-	session_forget(rq, rs);
-	return OK;
+	enum { FRAMES_MOST = 30 };
+	const struct param whose[] = { { S("iss"), rq->house->issuer }, { S("sid"), s->sid } };
+	json_t *list = json_array();
+	json_object_set_new(o, "frames", list);
+	for (size_t i = 0; i < l->n && json_array_size(list) < FRAMES_MOST; i++) {
+		struct str uri = l->v[i]->frontchannel_logout_uri;
+		if (str_empty(uri))
+			continue;
+		json_t *frame = json_object();
+		json_put_str(frame, "name", l->v[i]->name);
+		json_put_str(frame, "uri", url_with(rq->a, uri, whose, 2));
+		json_array_append_new(list, frame);
+		rs->frames = str_fmt(rq->a, "%s%s%s", rs->frames.n ? rs->frames.p : "", rs->frames.n ? " " : "", url_origin(rq->a, uri).p);
+	}
 }
 
 static const char QUESTIONS[] = "logout";
@@ -106,15 +102,15 @@ static err keep_question(struct req *rq, const struct leave *l, struct str *id)
 	return eph_put(rq->house->eph, rq->a, QUESTIONS, *id, text, QUESTION_LIVES);
 }
 
-static err kept_question(struct req *rq, struct leave *l)
+static err kept_question(struct req *rq, struct str id, struct leave *l)
 {
 	struct str text;
 	bool found = false;
 	json_t *o;
 	*l = (struct leave){ 0 };
-	if (form(rq, "i").n != 43)
+	if (id.n != 43)
 		return OK;
-	TRY(eph_take(rq->house->eph, rq->a, QUESTIONS, form(rq, "i"), &text, &found));
+	TRY(eph_take(rq->house->eph, rq->a, QUESTIONS, id, &text, &found));
 	if (!found)
 		return OK;
 	TRY(json_read_object(rq->a, text, &o));
@@ -125,14 +121,81 @@ static err kept_question(struct req *rq, struct leave *l)
 	return OK;
 }
 
+static bool any_frames(const struct services *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i]->frontchannel_logout_uri.n)
+			return true;
+	return false;
+}
+
+/* s: the session that has just ended, or NULL */
+static err page_signed_out(struct req *rq, struct res *rs, const struct leave *l, const struct session_row *s)
+{
+	json_t *o = page_data(rq, l->client);
+	if (l->client)
+		json_put_str(o, "continue", l->client->client_uri);
+	put_services(&l->services, o);
+	if (s)
+		put_frames(rq, rs, s, &l->services, o);
+	json_put_str(o, "here", S("/logout"));
+	return page(rq, rs, 200, &TPL_logged_out, o);
+}
+
+/* The frames are loaded first, and only then does the browser go on. */
+static err page_frames(struct req *rq, struct res *rs, const struct leave *l, const struct session_row *s)
+{
+	json_t *o = page_data(rq, l->client);
+	put_services(&l->services, o);
+	put_frames(rq, rs, s, &l->services, o);
+	json_put_str(o, "next", l->next);
+	return page(rq, rs, 200, &TPL_signing_out, o);
+}
+
+static err go(struct req *rq, struct res *rs, const struct leave *l, const struct session_row *s)
+{
+	struct param state = { S("state"), l->state };
+	if (l->next.n)
+		return page_frames(rq, rs, l, s);
+	if (str_empty(l->to))
+		return page_signed_out(rq, rs, l, s);
+	res_redirect(rq, rs, url_with(rq->a, l->to, &state, l->state.n ? 1 : 0));
+	return OK;
+}
+
+static err leave(struct req *rq, struct res *rs, struct leave *l, const struct session_row *s)
+{
+	TRY(services_of(rq, s, &l->services));
+	if (l->to.n && any_frames(&l->services))
+		TRY(keep_question(rq, l, &l->next));
+	TRY(session_end(rq, rs, s, l->client ? l->client->id : S(""), "signed out"));
+	return go(rq, rs, l, s);
+}
+
+err sign_out(struct req *rq, struct res *rs, const struct session_row *s)
+{
+	struct leave l = { 0 };
+	return s ? leave(rq, rs, &l, s) : page_signed_out(rq, rs, &l, NULL);
+}
+
+/* GET /logout/done?i=: the frames have been shown */
+static err ep_logout_done(struct req *rq, struct res *rs)
+{
+	struct leave l;
+	TRY(kept_question(rq, query(rq, "i"), &l));
+	return go(rq, rs, &l, NULL);
+}
+
 /* section 2: "At the Logout Endpoint, the OP SHOULD ask the End-User whether to log out of the OP as well" - asked unless a hint of ours
  * names this very session. */
 static err page_confirm(struct req *rq, struct res *rs, const struct leave *l, const struct session_row *s)
 {
 	json_t *o = page_data(rq, l->client);
+	struct services services;
 	struct str id;
 	TRY(keep_question(rq, l, &id));
-	TRY(put_services(rq, s, o));
+	TRY(services_of(rq, s, &services));
+	put_services(&services, o);
 	json_put_str(o, "action", S("/logout/confirmed"));
 	json_put_str(o, "csrf", form_token(rq, s->sid));
 	json_put_str(o, "i", id);
@@ -170,8 +233,7 @@ err ep_logout(struct req *rq, struct res *rs)
 	}
 	if (!l.hinted || !str_eq(l.hint.sid, s->sid))
 		return page_confirm(rq, rs, &l, s);
-	TRY(end_session(rq, rs, s, &l));
-	return go(rq, rs, &l, s);
+	return leave(rq, rs, &l, s);
 }
 
 /* POST /logout/confirmed */
@@ -180,21 +242,21 @@ static err ep_logout_confirmed(struct req *rq, struct res *rs)
 	struct leave l;
 	struct session_row *s;
 	TRY(session_now(rq, &s));
-	TRY(kept_question(rq, &l));
+	TRY(kept_question(rq, form(rq, "i"), &l));
 	if (!s)
-		return page_signed_out(rq, rs, NULL, l.client);
+		return page_signed_out(rq, rs, &l, NULL);
 	TRY(form_check(rq, s->sid));
 	if (!str_is(form(rq, "decision"), "logout")) {
 		res_redirect(rq, rs, S("/account"));
 		return OK;
 	}
-	TRY(end_session(rq, rs, s, &l));
-	return go(rq, rs, &l, s);
+	return leave(rq, rs, &l, s);
 }
 
 const struct route LOGOUT_ROUTES[] = {
 	{ "GET",  "/logout",           ep_logout,           FAULTS_PAGE, 0 },
 	{ "POST", "/logout",           ep_logout,           FAULTS_PAGE, 0 },
+	{ "GET",  "/logout/done",      ep_logout_done,      FAULTS_PAGE, 0 },
 	{ "POST", "/logout/confirmed", ep_logout_confirmed, FAULTS_PAGE, 0 },
 	{ 0 },
 };

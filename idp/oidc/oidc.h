@@ -38,9 +38,9 @@ err envelope(struct req *rq, const struct client *, const struct envelope *how, 
 struct tokens;
 err id_token_mint(struct req *rq, struct tokens *t);
 
-/* "You are signed out", with the services of the session that ended (or NULL), and the way back to the client that asked (or NULL). */
+/* Ends the session (NULL: there is none) and says goodbye, with the applications that were signed in to and a frame for each that wants one. */
 struct session_row;
-err page_signed_out(struct req *rq, struct res *rs, const struct session_row *ended, const struct client *c);
+err sign_out(struct req *rq, struct res *rs, const struct session_row *);
 
 handler ep_discovery, ep_jwks, ep_userinfo, ep_logout;
 extern const struct route LOGOUT_ROUTES[], OIDC_ROUTES[];

@@ -35,7 +35,7 @@ NAME = re.compile(r'^(\.|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*)$')
 KEY = re.compile(r'^[a-z][a-z0-9_]*$')
 ADDRESS = {'href', 'src', 'action', 'formaction', 'poster', 'cite', 'data-helper', 'data-poll'}
 SECTIONS = {'EACH', 'UNLESS', 'IF', 'IMAGE'}
-NEVER_TAGS = {'style', 'iframe', 'object', 'embed', 'base', 'frame', 'frameset', 'applet', 'template', 'math', 'portal'}
+NEVER_TAGS = {'style', 'object', 'embed', 'base', 'frame', 'frameset', 'applet', 'template', 'math', 'portal'}
 NEVER_ATTRS = {'style', 'srcdoc', 'srcset', 'xlink:href', 'ping', 'background'}
 TYPES = {'css': 'text/css; charset=utf-8', 'js': 'text/javascript; charset=utf-8', 'svg': 'image/svg+xml'}
 
@@ -162,6 +162,8 @@ class Place:
     def close(self):
         if self.tag == 'script' and 'src' not in self.attrs:
             self.refuse('a script without src')
+        if self.tag == 'iframe' and 'sandbox' not in self.attrs:
+            self.refuse('an iframe without sandbox')
         self.state = 'text'
         self.raw = self.tag if self.tag in ('script', 'textarea', 'pre', 'title') else '' if self.tag[0] == '/' else self.raw
 

@@ -201,10 +201,11 @@ static void page_headers(struct req *rq, struct res *rs)
 	res_header(rq, rs, "Cache-Control", S("no-store"));
 	res_header(rq, rs, "Content-Security-Policy", str_fmt(rq->a,
 		"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:%s" STR_FMT "; connect-src 'self'%s" STR_FMT
-		"; form-action 'self'%s" STR_FMT "; frame-ancestors 'none'; base-uri 'none'",
+		"; form-action 'self'%s" STR_FMT "%s" STR_FMT "; frame-ancestors 'none'; base-uri 'none'",
 		rs->images.n ? " " : "", STR_ARG(rs->images.n ? rs->images : none),
 		rs->connect.n ? " " : "", STR_ARG(rs->connect.n ? rs->connect : none),
-		rs->form_action.n ? " " : "", STR_ARG(rs->form_action.n ? rs->form_action : none)));
+		rs->form_action.n ? " " : "", STR_ARG(rs->form_action.n ? rs->form_action : none),
+		rs->frames.n ? "; frame-src " : "", STR_ARG(rs->frames.n ? rs->frames : none)));
 	/* under no-referrer browsers send "Origin: null" with our own forms (Fetch section 3.2, "append a request Origin header") */
 	res_header(rq, rs, "Referrer-Policy", S("strict-origin"));
 	res_header(rq, rs, "X-Frame-Options", S("DENY"));

@@ -74,8 +74,13 @@ extern const struct template TPL_account;
 extern const struct template TPL_logout_confirm;
 
 /* services [{name}]                     signed in to during the session that ended: each may keep one of its own
- * continue   address to go on to, of client when it is known */
+ * continue   address to go on to, of client when it is known
+ * frames [{uri, name}]                  applications that sign out by being loaded; rs->frames needs their origins */
 extern const struct template TPL_logged_out;
+
+/* services [{name}], frames [{uri, name}]    as in logged_out; rs->frames needs the origins of the frames
+ * next       once they are loaded, or after a few seconds, the browser goes on to /logout/done?i=NEXT */
+extern const struct template TPL_signing_out;
 
 /* to, fields [{name, value}]            sends itself by script; a button without. rs->form_action needs to's origin */
 extern const struct template TPL_form_post;

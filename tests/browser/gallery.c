@@ -12,7 +12,7 @@
 static const struct { const char *name; const struct template *t; } TEMPLATES[] = {
 	{ "choose", &TPL_choose }, { "sim", &TPL_sim }, { "sim_code", &TPL_sim_code }, { "sim_wait", &TPL_sim_wait }, { "sim_end", &TPL_sim_end },
 	{ "token", &TPL_token }, { "tls_missing", &TPL_tls_missing }, { "consent", &TPL_consent }, { "device", &TPL_device }, { "device_end", &TPL_device_end }, { "account", &TPL_account },
-	{ "logout_confirm", &TPL_logout_confirm }, { "logged_out", &TPL_logged_out }, { "form_post", &TPL_form_post }, { "error", &TPL_error },
+	{ "logout_confirm", &TPL_logout_confirm }, { "logged_out", &TPL_logged_out }, { "signing_out", &TPL_signing_out }, { "form_post", &TPL_form_post }, { "error", &TPL_error },
 	{ "notfound", &TPL_notfound }, { "home", &TPL_home },
 };
 

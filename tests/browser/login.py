@@ -61,13 +61,15 @@ def person(name): return next(s for s in demo["sim"]["subscribers"] if s["name"]
 class App:
     """An application: a registration, and a page where the answers arrive."""
     def __init__(self, name, *more, scope="openid profile"):
-        self.name, self.answers = name, []
+        self.name, self.answers, self.framed = name, [], []
         app = self
         class Callback(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 at = urllib.parse.urlsplit(self.path)
                 if at.path == "/cb":
                     app.answers.append(dict(urllib.parse.parse_qsl(at.query)))
+                if at.path == "/front":
+                    app.framed.append(dict(urllib.parse.parse_qsl(at.query)))
                 body = f'<!doctype html><html lang="vi"><title>{app.name}</title><link rel="icon" href="data:,"><h1>arrived {html.escape(at.path)}</h1>'.encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
@@ -79,6 +81,7 @@ class App:
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.origin = f"http://127.0.0.1:{self.server.server_address[1]}"
+        more = [self.origin + "/front" if m == "FRONT" else m for m in more]
         made = subprocess.run([demo["motid"], "client", "add", "--name", name, "--redirect", self.origin + "/cb", "--post-logout", self.origin + "/bye",
                                "--uri", self.origin + "/", "--auth", "basic", "--scope", scope, *more, "--json", "--config", demo["config"]], check=True, capture_output=True, text=True)
         made = json.loads(made.stdout)
@@ -680,6 +683,23 @@ class Journeys(Walk):
         self.signed_in("substantial")
         self.b.get(demo["issuer"] + "/logout?" + urllib.parse.urlencode({"id_token_hint": self.app.id_token, "post_logout_redirect_uri": self.app.origin + "/bye", "state": "s"}))
         self.assertEqual(self.b.current_url, self.app.origin + "/bye?state=s")
+        self.b.get(demo["issuer"] + "/account")
+        self.until(lambda: self.path() == "/login")
+
+    def test_every_application_hears_of_it_in_a_frame_before_the_browser_goes_on(self):
+        """Front-Channel Logout 1.0"""
+        one, two = (App(name, "--trusted", "--frontchannel-logout", "FRONT") for name in ("Thuế điện tử", "Học bạ số"))
+        self.addCleanup(one.close)
+        self.addCleanup(two.close)
+        self.open(one)
+        self.by_sim(person("Nguyễn Thị Ánh Đào"), one)
+        sid = self.signed_in("substantial", one)["sid"]
+        self.open(two)
+        self.signed_in("substantial", two)
+        self.b.get(demo["issuer"] + "/logout?" + urllib.parse.urlencode({"id_token_hint": one.id_token, "post_logout_redirect_uri": one.origin + "/bye", "state": "s"}))
+        self.until(lambda: self.b.current_url == one.origin + "/bye?state=s", 15, "the browser did not go on")
+        for app in (one, two):
+            self.assertEqual(app.framed, [{"iss": demo["issuer"], "sid": sid}], app.name)
         self.b.get(demo["issuer"] + "/account")
         self.until(lambda: self.path() == "/login")
 

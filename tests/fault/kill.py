@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 under load: of motid, of PostgreSQL with all its processes, of Redis (F-01, F-02, F-06). What every client saw is kept, and afterwards held
 against the store and the audit trail. MOTID_SEED repeats the moments."""
-import collections, concurrent.futures, http.client, json, os, random, secrets, threading, time, unittest
+import collections, concurrent.futures, http.client, http.server, json, os, random, secrets, threading, time, unittest
 from provider import SEED, Client, Line, Provider, check, claims, encode, hash_of, stopped, until
 
 KILLS = int(os.environ.get("MOTID_KILLS", "10"))
@@ -220,6 +220,57 @@ class Postgresql(Invariants, unittest.TestCase):
             p.servers.start_pg()
             until("it answers again", lambda: p.revoke(app, t["refresh_token"]).status == 200, 10)
             self.assertFalse(p.active(app, t["access_token"]))
+
+class Listener:
+    """An application that is told of logouts, and answers only when it is told to."""
+    def __init__(self):
+        self.heard, self.answers = [], threading.Event()
+        listener = self
+        class Told(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                listener.heard.append(claims(self.rfile.read(int(self.headers["Content-Length"])).decode().partition("=")[2]))
+                listener.answers.wait(60)
+                try:
+                    self.send_response(200)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                except OSError:
+                    pass                       # whoever asked was killed
+            def log_message(self, *_): pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Told)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.uri = f"http://127.0.0.1:{self.server.server_address[1]}/out"
+
+    def close(self):
+        self.answers.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+class Logout:
+    def test_a_kill_9_between_the_claim_and_the_answer_leaves_the_logout_to_be_told_again(self):
+        listener = Listener()
+        self.addCleanup(listener.close)
+        with Provider(self.processes, self.engine, sections="[outgoing]\nnetworks = 127.0.0.0/8\n[logout]\ntimeout = 5s\n") as p:
+            app, cookie = p.client("App", "--backchannel-logout", listener.uri), p.sign_in()
+            hint = p.redeem(app, p.code(app, cookie)).json["id_token"]
+            self.assertEqual(p.ask("GET", "/logout?" + encode(id_token_hint=hint), headers={"Cookie": cookie}).status, 200)
+            until("the application is told", lambda: listener.heard)
+            for n in range(self.processes):
+                p.kill(n)
+            listener.answers.set()
+            for n in range(self.processes):
+                p.start(n)
+            deliveries = lambda: json.loads(p.tool("logout", "list", "--json"))
+            until("it is told again", lambda: deliveries()[0]["state"] == "delivered", 40)
+            self.assertEqual(deliveries()[0]["tries"], len(listener.heard))
+            self.assertGreaterEqual(len(listener.heard), 2)
+            self.assertEqual({t["sid"] for t in listener.heard}, {claims(hint)["sid"]})
+            self.assertEqual(len({t["jti"] for t in listener.heard}), len(listener.heard), "each token is another one")
+            self.assertEqual([r["outcome"] for r in p.audit("event = 'logout.delivered'")], ["ok"])
+
+class Logout_on_postgresql(Logout, unittest.TestCase): engine, processes = "postgres", 2
+class Logout_on_sqlite(Logout, unittest.TestCase): engine, processes = "sqlite", 1
 
 class Redis(unittest.TestCase):
     @classmethod

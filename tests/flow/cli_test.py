@@ -1,6 +1,6 @@
 """motid <noun> <verb>, each as its user meets it: what it prints, that --json parses, that tables fit a terminal, and each exit code.
 usage: cli_test.py MOTID"""
-import json, os, re, subprocess, sys, tempfile, unicodedata, unittest
+import contextlib, json, os, re, sqlite3, subprocess, sys, tempfile, time, unicodedata, unittest
 
 MOTID = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else None
 OK, FAILED, USAGE, NOT_FOUND, CONFLICT, DENIED, UNAVAILABLE = range(7)
@@ -57,7 +57,7 @@ class Words(Tool):
             if verb and noun:
                 rows.append([noun, verb[1]])
         for needed in ("client add", "client list", "client show", "client remove", "client invite", "client invites", "client uninvite", "person add", "person find", "person show", "trust add", "trust list",
-                       "cert list", "cert show", "key list", "key rotate", "audit tail", "migrate status", "migrate up", "check-config", "version", "help", "serve"):
+                       "cert list", "cert show", "session list", "session end", "logout list", "logout retry", "key list", "key rotate", "audit tail", "migrate status", "migrate up", "check-config", "version", "help", "serve"):
             self.assertIn(needed.split(), rows)
         for row in rows:
             self.assertIn(" ".join(row), self.out("help", *row).splitlines()[0])
@@ -79,7 +79,8 @@ class Words(Tool):
                       ["client", "add", "--name", "a", "--redirect", "http://a.example/"], ["client", "add", "--name", "a", "--redirect", "https://a.example/#x"],
                       ["client", "add", "--name", "a", "--public", "--auth", "basic", "--redirect", "https://a.example/"], ["person", "find"],
                       ["person", "find", "--name", "a", "--phone", "0912345678"], ["key", "rotate", "--alg", "HS256"], ["audit", "tail", "--limit", "0"],
-                      ["cert", "show", "12"], ["trust", "add", "motid.conf", "--for", "sim"], ["trust", "show", "12"]):
+                      ["cert", "show", "12"], ["trust", "add", "motid.conf", "--for", "sim"], ["trust", "show", "12"], ["session", "end"], ["session", "end", "--sid", "a", "--person", "b"],
+                      ["session", "list", "--limit", "0"], ["logout", "list", "--state", "lost"], ["logout", "retry"]):
             self.says(*words, code=USAGE)
         self.assertEqual(self.json("client", "list"), [])
         self.assertEqual(self.json("audit", "tail"), [])
@@ -118,6 +119,53 @@ class Configuration(Tool):
         self.write("motid.conf", f"[idp]\nissuer = https://id.example\nstate = state\nstore = postgres:host={self.dir} dbname=none connect_timeout=2\n")
         for words in (["client", "list"], ["migrate", "status"], ["migrate", "up"], ["audit", "tail"]):
             self.says(*words, code=UNAVAILABLE)
+
+class Sessions(Tool):
+    def rows(self, *texts):
+        """Rows as the provider writes them; who is signed in cannot be said by the tool."""
+        with contextlib.closing(sqlite3.connect(self.path("state", "motid.db"))) as db, db:
+            for text in texts:
+                db.execute(text)
+
+    def setUp(self):
+        super().setUp()
+        self.run_tool("client", "add", "--name", "Kho", "--redirect", "https://kho.example/cb", "--id", "kho", "--backchannel-logout", "https://kho.example/out")
+        far = int(time.time()) + 3600
+        self.rows(*(f"INSERT INTO session (id_hash, sid, person_id, acr, amr, method, cert_id, auth_time, created_at, expires_at, ended_at) VALUES "
+                    f"('h{n}', 'sid-{n}', 'p{n % 2}', 'high', 'hwk', 'token', 'c{n % 2}', {far - 3600}, {far - 3600}, {far}, 0)" for n in range(4)),
+                  *(f"INSERT INTO grants (id, client_id, person_id, sid, sub, scope, acr, amr, nonce, claims, auth_time, created_at, revoked_at, offline, auth_time_asked) VALUES "
+                    f"('g{n}', 'kho', 'p{n % 2}', 'sid-{n}', 'sub', 'openid', '', '', '', '', 1, 1, 0, 0, 0)" for n in range(4)))
+
+    def test_sessions_are_listed_and_ended_and_applications_are_queued_to_be_told(self):
+        self.assertEqual([s["sid"] for s in self.json("session", "list")], [f"sid-{n}" for n in range(4)])
+        self.assertEqual([s["sid"] for s in self.json("session", "list", "--person", "p1")], ["sid-1", "sid-3"])
+        self.out("session", "list")
+        self.assertEqual(self.json("session", "end", "--sid", "sid-0"), {"ended": 1})
+        self.says("session", "end", "--sid", "sid-0", code=NOT_FOUND)
+        self.assertEqual(self.json("session", "end", "--person", "p1"), {"ended": 2})
+        self.assertEqual([s["sid"] for s in self.json("session", "list")], ["sid-2"])
+        queue = self.json("logout", "list", "--client", "kho")
+        self.assertEqual([(d["sid"], d["state"], d["tries"]) for d in queue], [(f"sid-{n}", "pending", 0) for n in (0, 1, 3)])
+        self.out("logout", "list")
+        self.assertEqual(self.json("logout", "list", "--state", "failed"), [])
+        ended = [e for e in self.json("audit", "tail") if e["event"] == "session.ended"]
+        self.assertEqual(sorted(e["sid"] for e in ended), ["sid-0", "sid-1", "sid-3"])
+        self.assertEqual({e["why"] for e in ended}, {"ended by an administrator"})
+
+    def test_everybody_is_signed_out_of_one_application(self):
+        self.says("session", "end", "--client", "nobody", code=NOT_FOUND)
+        self.assertEqual(self.json("session", "end", "--client", "kho"), {"ended": 4})
+        self.assertEqual((len(self.json("session", "list")), len(self.json("logout", "list"))), (4, 4))
+        self.assertEqual(self.json("audit", "tail")[-1]["event"], "client.signed_out")
+
+    def test_what_failed_is_tried_again(self):
+        self.run_tool("session", "end", "--person", "p1")
+        self.rows("UPDATE logout_delivery SET state = 'failed', why = 'HTTP 400', tries = 3")
+        self.assertEqual(self.json("logout", "list", "--sid", "sid-1")[0]["why"], "HTTP 400")
+        self.assertEqual(self.json("logout", "retry", "--sid", "sid-1"), {"retried": 1})
+        self.assertEqual(self.json("logout", "retry", "--client", "kho"), {"retried": 1})
+        self.assertEqual(self.json("logout", "retry", "--all"), {"retried": 0})
+        self.assertEqual({(d["state"], d["tries"]) for d in self.json("logout", "list")}, {("pending", 0)})
 
 class Clients(Tool):
     def add(self, *words, code=OK): return self.run_tool("client", "add", "--name", "Cổng dịch vụ công", "--redirect", "https://a.example/cb", *words, "--json", code=code)

@@ -63,6 +63,21 @@ class Mod_auth_openidc(unittest.TestCase):
         self.assertEqual(out.url, demo["app"] + "/")
         self.assertIn("/login", urllib.parse.urlsplit(browser.open(demo["app"] + "/app/").url).path)
 
+    def test_is_told_when_the_session_ends_elsewhere(self):
+        """Back-channel logout: Apache's own session ends, though the browser was never there."""
+        browser = check.Browser()
+        check.by_sim(demo, subscriber("ha-long"), browser)
+        self.assertTrue(browser.open(demo["app"] + "/app/").claims.get("sub"))
+        said = lambda *words: json.loads(tool(*words, "--json"))
+        newest = max(said("session", "list", "--limit", "1000"), key=lambda s: s["since"])
+        self.assertEqual(said("session", "end", "--sid", newest["sid"]), {"ended": 1})
+        told = lambda: said("logout", "list", "--sid", newest["sid"])[0]
+        end = time.monotonic() + 15
+        while told()["state"] == "pending" and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertEqual((told()["state"], told()["why"]), ("delivered", "HTTP 200"))
+        self.assertIn("/login", urllib.parse.urlsplit(browser.open(demo["app"] + "/app/").url).path)
+
 def tool(*words, given=""):
     return subprocess.run([demo["motid"], *words, "--config", demo["config"]], check=True, capture_output=True, text=True, input=given).stdout
 

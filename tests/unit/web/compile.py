@@ -44,6 +44,10 @@ class Pages(unittest.TestCase):
                      '<a href="javascript:x">', '<a href=" JavaScript:x">', '<iframe src="/">', '<base href="/">', '<object data="/">', '<p srcdoc="x">'):
             self.bad('a.html', page)
 
+    def test_a_frame_is_in_a_sandbox_and_its_address_is_checked(self):
+        self.assertIn('OP_ADDRESS', compiled('<iframe src="{{name}}" sandbox="allow-scripts"></iframe>'))
+        self.bad('without sandbox', '<iframe src="{{name}}"></iframe>')
+
     def test_there_is_no_unescaped_form(self):
         for page in ('{{{name}}}', '{{&name}}', '{{name', 'name}}', '{{na me}}'):
             self.bad('a.html', page)
