@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Responders and operators that fail in every way of tests/sim: never a login, the right page at the end, and service again without a restart (F-08, F-09)."""
-import concurrent.futures, json, statistics, threading, time, unittest, urllib.parse
-from provider import Hammer, Line, Provider, check, encode, pki, until
+import concurrent.futures, json, statistics, threading, time, unittest, urllib.parse, urllib.request
+from provider import Client, Hammer, Line, Provider, check, encode, pki, until
 
 # ---- responders -------------------------------------------------------------------------------------------------------------
 
@@ -252,6 +252,40 @@ class Circuit(Phones, unittest.TestCase):
             self.p.behave("control", msisdn=s["msisdn"], auto={"pin": s["pin"]})
             until("it is asked again", lambda: self.to_end(s)[0] == LOGIN, 10)
             self.assertIn("circuit closed", self.p.log())
+
+class Decoupled(unittest.TestCase):
+    """A login that another system begins (CIBA), over two processes and by an application that signs what it is."""
+    GRANT = "urn:openid:params:grant-type:ciba"
+
+    @classmethod
+    def setUpClass(cls): cls.p = Provider(2, "postgres", methods="sim", operators=operators(1000), sections=PROFILES)
+
+    @classmethod
+    def tearDownClass(cls): cls.p.stop()
+
+    def ask(self, n, path, **form):
+        """Each time with an assertion of its own, which is used up although the request has to wait for the responder."""
+        line = Line(self.p.ports[n])
+        try:
+            return line.ask("POST", path, encode(client_assertion=self.c.assertion(self.key, self.p.issuer), **form,
+                client_assertion_type="urn:ietf:params:oauth:client-assertion-type:jwt-bearer"), {"Content-Type": "application/x-www-form-urlencoded"})
+        finally:
+            line.close()
+
+    def test_what_one_process_began_and_a_phone_has_signed_another_gives_also_when_the_first_was_killed(self):
+        self.key = Client.jwks(self.p.path("counter.json"))
+        self.c = self.p.client("Counter", "--jwks", self.p.path("counter.json"), "--ciba", "poll", auth="private-key-jwt", grants=(self.GRANT,), scope="openid")
+        s = self.p.sim["subscribers"][0]
+        begun = self.ask(0, "/bc-authorize", scope="openid", binding_message="Quay 7", login_hint=f"tel:{s['msisdn']};number={s['number']}")
+        self.assertEqual(200, begun.status, begun.text)
+        poll = lambda: self.ask(1, "/token", grant_type=self.GRANT, auth_req_id=begun.json["auth_req_id"])
+        self.assertEqual("authorization_pending", poll().error)
+        control = self.p.sim["phone"].removesuffix("/phone")
+        self.assertEqual(200, urllib.request.urlopen(urllib.request.Request(f"{control}/ciba/{s['msisdn'][1:]}/allow", b"")).status)
+        until("the answer is kept", lambda: self.p.servers.redis_cli("--scan", "--pattern", "*sim-answer*"), 20)
+        self.p.kill(0)
+        until("the tokens are given", lambda: poll().status == 200, 30)
+        self.assertEqual("invalid_grant", poll().error)
 
 class Waiting(Phones, unittest.TestCase):
     def test_while_200_wait_for_their_phones_and_the_responder_is_silent_tokens_and_keys_are_still_given_at_once(self):
