@@ -3,6 +3,8 @@
 #include "assurance.h"
 #include "address.h"
 #include "exchange.h"
+#include "file.h"
+#include "key.h"
 #include <sys/stat.h>
 
 #define AT(f) offsetof(struct settings, f)
@@ -10,6 +12,7 @@
 #define OPERATOR(f) offsetof(struct operator_conf, f)
 #define PROFILE(f) offsetof(struct profile_conf, f)
 #define EXCHANGE(f) offsetof(struct exchange_rule, f)
+#define ISSUER(f) offsetof(struct issuer_conf, f)
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
 
 static const struct setting IDP[] = {
@@ -137,6 +140,17 @@ static const struct setting PROFILES[] = {
 	{ 0 },
 };
 
+static const struct setting ISSUERS[] = {
+	{ "iss",          CONF_STR,    ISSUER(iss),          REQUIRED_SETTING, 0, 0, NULL },
+	{ "jwks_file",    CONF_FILE,   ISSUER(jwks_file),    "", 0, 0, NULL },
+	{ "jwks_uri",     CONF_URL,    ISSUER(jwks_uri),     "", 0, 0, NULL },
+	{ "algs",         CONF_WORDS,  ISSUER(algs),         "RS256 ES256", 0, 0, "RS256 ES256" },
+	{ "audience",     CONF_WORDS,  ISSUER(audience),     REQUIRED_SETTING, 0, 0, NULL },
+	{ "subject",      CONF_CHOICE, ISSUER(subject),      "pairwise", 0, 0, "pairwise number" },
+	{ "number_claim", CONF_STR,    ISSUER(number_claim), "vn_number", 0, 0, NULL },
+	{ "level",        CONF_CHOICE, ISSUER(level),        "low", 0, 0, "low substantial high" },
+	{ 0 },
+};
 static const struct setting EXCHANGES[] = {
 	{ "client",   CONF_WORDS,   EXCHANGE(clients),   REQUIRED_SETTING, 0, 0, NULL },
 	{ "subject",  CONF_WORDS,   EXCHANGE(subjects),  REQUIRED_SETTING, 0, 0, NULL },
@@ -176,6 +190,7 @@ const struct section SETTINGS[] = {
 	{ "profile",      PROFILES,     AT(profiles),  sizeof(struct profile_conf) },
 	{ "authorization_type", DETAILS, AT(detail_types), sizeof(struct detail_type) },
 	{ "exchange",     EXCHANGES,    AT(exchanges), sizeof(struct exchange_rule) },
+	{ "issuer",       ISSUERS,      AT(issuers),   sizeof(struct issuer_conf) },
 	{ 0 },
 };
 
@@ -218,6 +233,44 @@ static err check_networks(struct arena *a, const char *path, const struct settin
 	return OK;
 }
 
+/* Keys in a file are read once, here: one that cannot be used is known before anybody comes. */
+static err read_issuer_keys(struct arena *a, const char *path, struct issuer_conf *i)
+{
+	json_t *o;
+	struct key_set set;
+	TRY(file_read(a, i->jwks_file.p, JSON_MAX_SIZE, &i->jwks));
+	err e = json_read_object(a, i->jwks, &o);
+	if (!e.kind)
+		e = key_set_read(a, o, &set);
+	return e.kind ? fault(a, &BAD_CONFIG, "%s: [issuer %s] jwks_file: %s", path, i->name.p, e.why) : OK;
+}
+
+static err check_issuers(struct arena *a, const char *path, struct settings *s)
+{
+	struct issuer_conf *all = s->issuers.items;
+	for (size_t i = 0; i < s->issuers.n; i++) {
+		if (str_empty(all[i].jwks_file) == str_empty(all[i].jwks_uri))
+			return fault(a, &BAD_CONFIG, "%s: [issuer %s] needs one of jwks_file and jwks_uri", path, all[i].name.p);
+		if (str_empty(all[i].iss) || str_eq(all[i].iss, s->issuer) || !all[i].audience.n || !all[i].algs.n)
+			return fault(a, &BAD_CONFIG, "%s: [issuer %s] needs an iss that is not ours, an audience and algs", path, all[i].name.p);
+		for (size_t k = 0; k < i; k++)
+			if (str_eq(all[i].iss, all[k].iss))
+				return fault(a, &BAD_CONFIG, "%s: [issuer %s] has the iss of [issuer %s]", path, all[i].name.p, all[k].name.p);
+		if (all[i].jwks_file.n)
+			TRY(read_issuer_keys(a, path, &all[i]));
+	}
+	return OK;
+}
+
+static struct strs issuer_names(struct arena *a, const struct settings *s)
+{
+	const struct issuer_conf *all = s->issuers.items;
+	struct strs l = { .v = make_n(a, struct str, s->issuers.n + 1) };
+	for (size_t i = 0; i < s->issuers.n; i++)
+		l.v[l.n++] = all[i].name;
+	return l;
+}
+
 err settings_load(struct arena *a, const char *path, struct settings *out)
 {
 	*out = (struct settings){ 0 };
@@ -232,5 +285,6 @@ err settings_load(struct arena *a, const char *path, struct settings *out)
 	TRY(check_networks(a, path, out));
 	TRY(check_keys(a, path, out));
 	TRY(detail_types_check(a, path, out->detail_types.items, out->detail_types.n));
-	return exchange_check(a, path, out->exchanges.items, out->exchanges.n, (struct strs){ 0 }, out->issuer);
+	TRY(check_issuers(a, path, out));
+	return exchange_check(a, path, out->exchanges.items, out->exchanges.n, issuer_names(a, out), out->issuer);
 }

@@ -42,6 +42,17 @@ struct settings {
 	struct conf_list detail_types;       /* of struct detail_type: policies/details.h */
 	struct conf_list operators, profiles;  /* of struct operator_conf, struct profile_conf: port/mobile.h */
 	struct conf_list exchanges;            /* of struct exchange_rule: policies/exchange.h */
+	struct conf_list issuers;              /* of struct issuer_conf */
+};
+
+/* [issuer NAME]: somebody else whose tokens may be exchanged (RFC 8693), where a rule says issuer:NAME. */
+struct issuer_conf {
+	struct str name, iss;
+	struct str jwks_file, jwks_uri;      /* one of them; jwks: what the file says */
+	struct str jwks;
+	struct strs algs, audience;          /* what its tokens are signed with, and for whom they must be */
+	struct str subject, number_claim;    /* "pairwise": somebody by the issuer's own name; "number": the person that the claim names */
+	struct str level;                    /* the most that its word is worth */
 };
 extern const struct section SETTINGS[];
 /* Loads, fills what depends on other settings, and checks what one setting alone cannot show. */

@@ -82,6 +82,7 @@ static const struct sweep SWEEPS[] = {
 	{ GRANTS_OF("g.id IN " OLDEST("grant_id", "refresh")), SWEEP("refresh", "hash") },
 	{ GRANTS_OF("g.sid IN " OLDEST("sid", "session")), SWEEP("session", "id_hash") },
 	{ NULL, SWEEP("decoupled", "hash") },       /* what was granted has a session of its own */
+	{ NULL, "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE expires_at > 0 AND expires_at <= $1 ORDER BY expires_at LIMIT $2) RETURNING 1" },
 	{ NULL, SWEEP("revoked_token", "jti") },
 	{ NULL, "DELETE FROM logout_delivery WHERE (sid, client_id) IN " OLDEST("sid, client_id", "logout_delivery") " RETURNING 1" },
 	{ NULL, SWEEP("invite", "id") },

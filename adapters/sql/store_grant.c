@@ -185,6 +185,15 @@ err store_token_live(struct store *s, struct arena *a, struct str jti, struct st
 	return OK;
 }
 
+err store_grant_put(struct store *s, struct arena *a, const struct grant_row *g, epoch expires_at, const struct audit *ev)
+{
+	struct stmt st[] = {
+		SQL("INSERT INTO grants (" GRANT_COLS("") ", expires_at) VALUES (" GRANT_PARAMS ", $19)", GRANT_VALS(g), num(expires_at)),
+		AUDIT(ev),
+	};
+	return ask_write(s, a, g->id, st, COUNT(st));
+}
+
 /* $1..$5 the token and those it came from; $6..$10 their clients, of whom $11 are different; $12 the oldest one's. */
 #define NONE_REVOKED "NOT EXISTS (SELECT 1 FROM revoked_token t WHERE t.jti IN ($1, $2, $3, $4, $5))"
 #define CLIENTS_LIVE "(SELECT COUNT(*) FROM client k WHERE k.id IN ($6, $7, $8, $9, $10) AND k.disabled_at = 0) = $11"

@@ -27,7 +27,7 @@ struct command {
 	enum { NEEDS_NOTHING, NEEDS_STORE, NEEDS_SCHEMA } needs;
 };
 extern const struct command CLIENT_COMMANDS[], PERSON_COMMANDS[], TRUST_COMMANDS[], CERT_COMMANDS[], SESSION_COMMANDS[], LOGOUT_COMMANDS[], KEY_COMMANDS[], AUDIT_COMMANDS[],
-	MIGRATE_COMMANDS[], OTHER_COMMANDS[];    /* each ends with a zero row */
+	MIGRATE_COMMANDS[], POLICY_COMMANDS[], OTHER_COMMANDS[];    /* each ends with a zero row */
 extern const struct command *const COMMANDS[];       /* ends with NULL */
 
 /* snippet.c; the table is made of deploy/snippets and ends with a zero row */

@@ -54,7 +54,8 @@ static void write_login(struct jw *w, struct arena *a, const struct grant_row *g
 	if (str_empty(g->id))
 		return;
 	jw_str(w, "gid", g->id);
-	jw_int(w, "auth_time", g->auth_time);
+	if (g->auth_time)
+		jw_int(w, "auth_time", g->auth_time);
 	jw_opt(w, "acr", g->acr);
 	if (g->amr.n)
 		jw_strs(w, "amr", str_words(a, g->amr));

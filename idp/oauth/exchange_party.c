@@ -1,13 +1,16 @@
 #include "exchange_party.h"
+#include "foreign.h"
+#include "issuers.h"
 #include "jws.h"
 #include "oidc.h"
 
-typedef err reader(struct req *rq, struct str token, struct party *out);
+typedef err reader(struct req *rq, const struct client *c, struct str token, struct party *out);
 
 /* ---- by kind --------------------------------------------------------------------------------------------------------- */
 
-static err read_access(struct req *rq, struct str token, struct party *out)
+static err read_access(struct req *rq, const struct client *c, struct str token, struct party *out)
 {
+	(void)c;
 	struct access t;
 	TRY(access_read(rq, token, &t));
 	*out = (struct party){
@@ -19,7 +22,7 @@ static err read_access(struct req *rq, struct str token, struct party *out)
 }
 
 /* An ID token says that a person is signed in, and to whom: it is good for nothing when that is over. */
-static err read_id_token(struct req *rq, struct str token, struct party *out)
+static err read_our_id_token(struct req *rq, struct str token, struct party *out)
 {
 	json_t *claims;
 	const struct str none = S("");
@@ -34,11 +37,26 @@ static err read_id_token(struct req *rq, struct str token, struct party *out)
 	return store_login_live(rq->house->store, rq->a, json_text(claims, "sid"), out->audience, out->sub, rq->now, &out->grant);
 }
 
+/* An access token is ours (section 3: "issued by the given authorization server"); a JWT and an ID token may be of somebody else. */
+static err read_jwt(struct req *rq, const struct client *c, struct str token, struct party *out)
+{
+	struct str iss, kid;
+	TRY(foreign_peek(rq->a, token, &iss, &kid));
+	return str_eq(iss, rq->house->issuer) ? read_access(rq, c, token, out) : issuer_subject(rq, c, token, out);
+}
+
+static err read_id_token(struct req *rq, const struct client *c, struct str token, struct party *out)
+{
+	struct str iss, kid;
+	TRY(foreign_peek(rq->a, token, &iss, &kid));
+	return str_eq(iss, rq->house->issuer) ? read_our_id_token(rq, token, out) : issuer_subject(rq, c, token, out);
+}
+
 /* RFC 8693 section 3. A refresh token is none of these: it is a secret between its client and us, and whoever has it rightly can refresh
  * and exchange what comes; taken here it would pass by rotation, and with it by the discovery of theft. */
 static const struct type { struct str name; reader *read; bool acts; } TYPES[] = {
 	{ S("urn:ietf:params:oauth:token-type:access_token"), read_access,   true },
-	{ S("urn:ietf:params:oauth:token-type:jwt"),          read_access,   true },
+	{ S("urn:ietf:params:oauth:token-type:jwt"),          read_jwt,      true },
 	{ S("urn:ietf:params:oauth:token-type:id_token"),     read_id_token, false },
 };
 
@@ -59,7 +77,7 @@ static err told(struct req *rq, const char *which, err e)
 	return !e.kind || e.kind->status >= 500 || e.kind == &PARKED ? e : fault(rq->a, &INVALID_REQUEST, "%s: %s", which, e.why);
 }
 
-static err read_party(struct req *rq, const char *which, const char *which_type, bool acting, struct party *out)
+static err read_party(struct req *rq, const char *which, const char *which_type, const struct client *c, bool acting, struct party *out)
 {
 	struct str token = form(rq, which), name = form(rq, which_type);
 	const struct type *type = type_named(name);
@@ -67,16 +85,23 @@ static err read_party(struct req *rq, const char *which, const char *which_type,
 		return fault(rq->a, &INVALID_REQUEST, "no %s", which);
 	if (!type || (acting && !type->acts))
 		return fault(rq->a, &INVALID_REQUEST, "%s '%.80s' is not taken", which_type, name.p);
-	return told(rq, which, type->read(rq, token, out));
+	return told(rq, which, type->read(rq, c, token, out));
 }
 
-err party_subject(struct req *rq, struct party *out) { return read_party(rq, "subject_token", "subject_token_type", false, out); }
-err party_actor(struct req *rq, struct party *out) { return read_party(rq, "actor_token", "actor_token_type", true, out); }
+err party_subject(struct req *rq, const struct client *c, struct party *out)
+{
+	return read_party(rq, "subject_token", "subject_token_type", c, false, out);
+}
+
+err party_actor(struct req *rq, const struct client *c, struct party *out)
+{
+	return read_party(rq, "actor_token", "actor_token_type", c, true, out);
+}
 
 /* ---- whether they live --------------------------------------------------------------------------------------------------- */
 
 /* What was looked up while it was read has its grant already, or is dead. */
-static bool asked_already(const struct party *p) { return str_is(p->kind, "id_token"); }
+static bool asked_already(const struct party *p) { return str_is(p->kind, "id_token") || p->iss.n; }
 
 err parties_live(struct req *rq, struct party *const *parties, size_t n)
 {

@@ -2,6 +2,7 @@
 #include "audit_of.h"
 #include "exchange.h"
 #include "exchange_party.h"
+#include "issuers.h"
 #include "settings.h"
 
 /* Token exchange, RFC 8693: how one agency's system calls another's for a citizen. What may be exchanged is the operator's table
@@ -14,6 +15,7 @@ struct exchange {
 	const struct client *client;
 	struct party subject, actor;
 	bool acting;                         /* delegation: there is an actor_token */
+	struct str confirm;                  /* what the new token is bound to, and so what was shown with this request */
 	struct strs audience;
 	struct exchange_answer by;
 	struct exchanged made;
@@ -66,16 +68,20 @@ static err read_tokens(struct exchange *x)
 	/* section 2.1: actor_token_type "MUST NOT be included otherwise" */
 	if (!x->acting && form(x->rq, "actor_token_type").n)
 		return refused(x, "actor_token_type without actor_token");
-	TRY(party_subject(x->rq, &x->subject));
+	TRY(party_subject(x->rq, x->client, &x->subject));
 	if (x->acting)
-		TRY(party_actor(x->rq, &x->actor));
+		TRY(party_actor(x->rq, x->client, &x->actor));
 	return parties_live(x->rq, parties, x->acting ? 2 : 1);
 }
 
 /* ---- who may show what --------------------------------------------------------------------------------------------------- */
 
 static bool held_by(const struct party *p, const struct client *c) { return str_eq(p->rests.client_id, c->id); }
-static bool proven(const struct exchange *x, const struct party *p) { return str_empty(p->confirm) || str_eq(p->confirm, confirm_of(x->rq)); }
+
+static bool proven(const struct exchange *x, const struct party *p)
+{
+	return str_empty(p->confirm) || str_eq(p->confirm, x->confirm) || str_eq(p->confirm, confirm_of(x->rq));
+}
 
 /* Whoever came by a token that was neither given to it nor meant for it has no business with it, whatever the table says. */
 static err check_subject(const struct exchange *x)
@@ -83,7 +89,7 @@ static err check_subject(const struct exchange *x)
 	const struct party *p = &x->subject;
 	if (!held_by(p, x->client) && !word_in(p->audience, x->client->id))
 		return refused(x, "the subject token was neither given to it nor meant for it");
-	/* RFC 8705 section 3: its holder shows the key; whom it is meant for cannot, and is a matter of the table */
+	/* RFC 8705 section 3, RFC 9449 section 7: its holder shows the key; whom it is meant for cannot, and is a matter of the table */
 	if (held_by(p, x->client) && !proven(x, p))
 		return refused(x, "the subject token is bound to another key");
 	return p->rests.via.n < 2 * EXCHANGES_MOST ? OK : refused(x, "exchanged too often");
@@ -111,8 +117,10 @@ static err check_may_act(const struct exchange *x)
 		return OK;
 	struct str sub = x->acting ? x->actor.sub : x->client->id;
 	TRY(json_read_object(x->rq->a, x->subject.may_act, &may));
-	bool ours = !json_object_get(may, "iss") || str_eq(json_text(may, "iss"), x->rq->house->issuer);
-	size_t understood = 1 + (json_object_get(may, "iss") != NULL);
+	/* without iss it speaks of those whom its own issuer knows */
+	bool named = json_object_get(may, "iss") != NULL;
+	bool ours = named ? str_eq(json_text(may, "iss"), x->rq->house->issuer) : str_empty(x->subject.iss);
+	size_t understood = 1 + (size_t)named;
 	if (!ours || !str_eq(json_text(may, "sub"), sub) || json_object_size(may) != understood)
 		return refused(x, "the subject token's may_act names another");
 	return OK;
@@ -164,13 +172,12 @@ static err decide(struct exchange *x)
 }
 
 /* What was bound stays bound, to whoever asks now. */
-static err bind(const struct exchange *x, struct str *confirm)
+static err stay_bound(struct exchange *x)
 {
 	bool was = x->subject.confirm.n || (x->acting && x->actor.confirm.n);
-	TRY(tokens_bind(x->rq, x->client, confirm));
-	if (was && str_empty(*confirm))
-		*confirm = confirm_of(x->rq);
-	return was && str_empty(*confirm) ? refused(x, "a bound token, and nothing to bind the new one to") : OK;
+	if (was && str_empty(x->confirm))
+		x->confirm = confirm_of(x->rq);
+	return was && str_empty(x->confirm) ? refused(x, "a bound token, and nothing to bind the new one to") : OK;
 }
 
 static epoch sooner(epoch a, epoch b) { return a < b ? a : b; }
@@ -207,6 +214,7 @@ static struct grant_row rested_on(const struct exchange *x)
 	g.sub = p->sub;
 	g.acr = p->acr;
 	g.amr = p->amr;
+	g.auth_time = p->auth_time ? p->auth_time : g.auth_time;
 	return g;
 }
 
@@ -214,6 +222,7 @@ static void audit_party(struct jw *w, const char *name, const struct party *p)
 {
 	jw_object(w, name);
 	jw_str(w, "kind", p->kind);
+	jw_opt(w, "iss", p->iss);
 	jw_str(w, "sub", p->sub);
 	jw_opt(w, "jti", p->rests.jti);
 	jw_opt(w, "client_id", p->rests.client_id);
@@ -239,6 +248,17 @@ static err audit_exchange(const struct exchange *x, const struct tokens *t, stru
 	return jw_done(&w, &ev->detail);
 }
 
+/* What came of a token of ours rests on its grant; another issuer's begins one. */
+static err commit(const struct exchange *x, const struct tokens *t, struct grant_row *g, const struct audit *ev)
+{
+	struct store *s = x->rq->house->store;
+	if (str_empty(x->subject.iss))
+		return store_audit(s, x->rq->a, ev);
+	g->scope = t->scope;
+	g->act = x->made.act;
+	return store_grant_put(s, x->rq->a, g, t->expires, ev);
+}
+
 static err issue(struct exchange *x, struct res *rs)
 {
 	struct audit ev;
@@ -246,12 +266,11 @@ static err issue(struct exchange *x, struct res *rs)
 	name_origins(x);
 	struct tokens t = {
 		.client = x->client, .grant = &g, .scope = strs_join(x->rq->a, x->by.scope, S(" ")), .refresh = S(""), .expires = expires(x),
-		.exchanged = &x->made,
+		.confirm = x->confirm, .exchanged = &x->made,
 	};
-	TRY(bind(x, &t.confirm));
 	TRY(tokens_mint(x->rq, &t));
 	TRY(audit_exchange(x, &t, &ev));
-	TRY(store_audit(x->rq->house->store, x->rq->a, &ev));
+	TRY(commit(x, &t, &g, &ev));
 	return tokens_answer(x->rq, rs, &t);
 }
 
@@ -262,6 +281,7 @@ err grant_exchange(struct req *rq, struct res *rs, const struct client *c)
 	const struct conf_list *table = &rq->house->conf->exchanges;
 	if (str_is(c->auth_method, "none") || !exchange_known(table->items, table->n, c->id))
 		return fault(rq->a, &UNAUTHORIZED_CLIENT, "%s is public, or no rule names it", c->id.p);
+	TRY(tokens_bind(rq, c, &x.confirm));
 	TRY(read_type(&x));
 	TRY(read_audience(&x));
 	TRY(read_tokens(&x));
@@ -269,5 +289,12 @@ err grant_exchange(struct req *rq, struct res *rs, const struct client *c)
 	TRY(check_actor(&x));
 	TRY(check_may_act(&x));
 	TRY(decide(&x));
+	TRY(stay_bound(&x));
 	return issue(&x, rs);
+}
+
+/* A client's assertion and a DPoP proof are good once, and a request that waits for keys begins anew when they have come. */
+err exchange_fetch(struct req *rq)
+{
+	return rq->house->conf->issuers.n && form(rq, "subject_token").n ? issuer_fetch(rq, form(rq, "subject_token")) : OK;
 }

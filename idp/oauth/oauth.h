@@ -82,5 +82,8 @@ const struct str *grant_type_names(void);             /* of the table that the t
 /* Ends everything that came of a grant, because one of its secrets came twice; the error that the caller then returns. */
 err grant_betrayed(struct req *rq, const struct grant_row *grant, const char *what);
 
+/* Fetches what an exchange will need of others, before anything that is good once is spent: PARKED, or nothing. */
+err exchange_fetch(struct req *rq);
+
 handler ep_token, ep_introspect, ep_revoke, ep_device_authorization;
 extern const struct route OAUTH_ROUTES[], REGISTER_ROUTES[], CIBA_ROUTES[];

@@ -290,31 +290,37 @@ err remote_text(struct req *rq, struct str url, epoch since, struct str *out)
 	return OK;
 }
 
-static err keys_since(struct req *rq, const struct client *c, epoch since, const struct key_set **out, epoch *at)
+static err keys_since(struct req *rq, struct str uri, epoch since, const struct key_set **out, epoch *at)
 {
 	struct doc *d;
-	TRY(read_doc(rq, KIND_KEYS, c->jwks_uri, since, &d, at));
+	TRY(read_doc(rq, KIND_KEYS, uri, since, &d, at));
 	*out = &d->keys;
 	return OK;
 }
 
-/* OpenID Connect Core section 10.1.1: "the encountering of an unfamiliar kid" is the signal to look again at the jwks_uri */
-err client_keys(struct req *rq, const struct client *c, struct str kid, const struct key_set **out)
+static err keys_anew(struct req *rq, struct str uri, const struct key_set **out)
 {
 	epoch at;
+	TRY(keys_since(rq, uri, rq->now - REMOTE_FRESH, out, &at));
+	return at + REMOTE_AGAIN <= rq->now ? keys_since(rq, uri, rq->now, out, &at) : OK;
+}
+
+/* OpenID Connect Core section 10.1.1: "the encountering of an unfamiliar kid" is the signal to look again at the jwks_uri */
+err keys_at(struct req *rq, struct str uri, struct str kid, const struct key_set **out)
+{
+	epoch at;
+	TRY(keys_since(rq, uri, rq->now - REMOTE_FRESH, out, &at));
+	return kid.n && !key_set_find(*out, kid, S("")) ? keys_anew(rq, uri, out) : OK;
+}
+
+err client_keys(struct req *rq, const struct client *c, struct str kid, const struct key_set **out)
+{
 	*out = &c->jwks;
-	if (str_empty(c->jwks_uri))
-		return OK;
-	TRY(keys_since(rq, c, rq->now - REMOTE_FRESH, out, &at));
-	return kid.n && !key_set_find(*out, kid, S("")) ? client_keys_anew(rq, c, out) : OK;
+	return c->jwks_uri.n ? keys_at(rq, c->jwks_uri, kid, out) : OK;
 }
 
 err client_keys_anew(struct req *rq, const struct client *c, const struct key_set **out)
 {
-	epoch at;
 	*out = &c->jwks;
-	if (str_empty(c->jwks_uri))
-		return OK;
-	TRY(keys_since(rq, c, rq->now - REMOTE_FRESH, out, &at));
-	return at + REMOTE_AGAIN <= rq->now ? keys_since(rq, c, rq->now, out, &at) : OK;
+	return c->jwks_uri.n ? keys_anew(rq, c->jwks_uri, out) : OK;
 }

@@ -17,6 +17,8 @@ void remotes_free(struct remotes *);
 /* The keys of a client: those that it registered, or those that it publishes at its jwks_uri. A kid that is not among them makes us look
  * again, unless that was done within REMOTE_AGAIN seconds. They live as long as the request. */
 err client_keys(struct req *rq, const struct client *, struct str kid, const struct key_set **out);
+/* The keys at an address that the operator named, in the same way. */
+err keys_at(struct req *rq, struct str jwks_uri, struct str kid, const struct key_set **out);
 /* The same for whoever misses a key for which there is no kid. */
 err client_keys_anew(struct req *rq, const struct client *, const struct key_set **out);
 

@@ -135,6 +135,7 @@ err grant_betrayed(struct req *rq, const struct grant_row *g, const char *what)
 static err token(struct req *rq, struct res *rs, const struct client **client)
 {
 	struct str name = form(rq, "grant_type");
+	TRY(exchange_fetch(rq));
 	TRY(client_authenticate(rq, client));
 	if (str_empty(name))
 		return fault(rq->a, &INVALID_REQUEST, "no grant_type from %s", (*client)->id.p);

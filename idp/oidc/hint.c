@@ -23,6 +23,8 @@ err id_token_read(struct req *rq, struct str token, json_t **claims)
 	e = jws_verify(rq->a, token, key, jws.alg, S(""), claims);        /* the key is ours, and bound to its alg */
 	if (e.kind)
 		return refused(rq, e.why);
+	if (json_object_get(*claims, "events"))      /* Back-Channel Logout section 2.4 */
+		return refused(rq, "a logout token");
 	return str_eq(json_text(*claims, "iss"), rq->house->issuer) ? OK : refused(rq, "issued by somebody else");
 }
 

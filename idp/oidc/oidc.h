@@ -5,6 +5,9 @@
  * personal number. */
 struct str subject_for(const struct house *, struct arena *a, const struct client *, struct str person_id);
 
+/* The same of somebody whom another issuer knows as `sub`: never the subject of a person of ours. */
+struct str subject_of_stranger(const struct house *, struct arena *a, const struct client *, struct str iss, struct str sub);
+
 /* An ID token of ours given back: signature ours, iss ours, typ not that of another kind. Its times are the caller's to judge.
  * INVALID_REQUEST otherwise. */
 err id_token_read(struct req *rq, struct str token, json_t **claims);

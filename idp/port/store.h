@@ -244,6 +244,9 @@ enum liveness { TOKEN_LIVE, TOKEN_DEAD };
 err store_token_live(struct store *, struct arena *a, struct str jti, struct str grant_id, struct str client_id, epoch now,
                      enum liveness *out, struct grant_row **grant, struct person_row **person);
 
+/* A grant that began with nothing of ours, such as another issuer's token. Nothing hangs on it: it goes a day after expires_at. */
+err store_grant_put(struct store *, struct arena *a, const struct grant_row *, epoch expires_at, const struct audit *);
+
 /* The same for a token that may have been exchanged (RFC 8693), with what it came from: none of the tokens in `via` revoked, all of their
  * clients there and not disabled. via: pairs of jti and client, the newest first, at most EXCHANGES_MOST; the grant is the oldest one's.
  * One round trip for all n (at most 2); grants may be NULL where a token has none. */

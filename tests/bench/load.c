@@ -120,6 +120,15 @@ static bool client_credentials(struct conn *c)
 	return ask(c, "POST", S("/token"), c->plan->basic, S("grant_type=client_credentials")) && c->status == 200;
 }
 
+/* The first token is the acting client's own, the others are citizens'. */
+static bool token_exchange(struct conn *c)
+{
+	struct str t = c->plan->tokens[1 + (c->done + (size_t)c->nth * 7) % (c->plan->ntokens - 1)];
+	return ask(c, "POST", S("/token"), c->plan->basic, str_fmt(c->a, "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&audience=bench-target"
+		"&subject_token_type=urn:ietf:params:oauth:token-type:access_token&actor_token_type=urn:ietf:params:oauth:token-type:access_token"
+		"&subject_token=%s&actor_token=%s", t.p, c->plan->tokens[0].p)) && c->status == 200;
+}
+
 static bool introspection(struct conn *c)
 {
 	struct str t = c->plan->tokens[(c->done + (size_t)c->nth * 7) % c->plan->ntokens];
@@ -239,7 +248,7 @@ static bool certificate_login(struct conn *c)
 }
 
 static const struct scenario { const char *name; bool (*walk)(struct conn *); } SCENARIOS[] = {
-	{ "client_credentials", client_credentials }, { "introspection", introspection }, { "jwks", jwks }, { "discovery", discovery },
+	{ "client_credentials", client_credentials }, { "introspection", introspection }, { "token_exchange", token_exchange }, { "jwks", jwks }, { "discovery", discovery },
 	{ "code_flow", code_flow }, { "certificate_login", certificate_login },
 	{ "certificate_flow", certificate_flow },
 };

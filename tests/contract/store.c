@@ -1635,6 +1635,26 @@ EVERYWHERE(an_exchanged_token_lives_with_every_token_and_client_that_it_came_of)
 	assert_int_equal(rests(w, "j", "", "desk", "i app"), TOKEN_DEAD);
 }
 
+EVERYWHERE(a_grant_that_nothing_hangs_on_lives_with_its_client_and_goes_a_day_after_its_end)
+{
+	struct audit ev = event(w->a, "token.issued");
+	struct grant_row g = { .id = S("g"), .client_id = S("app"), .person_id = S(""), .sid = S(""), .sub = S("stranger"), .act = S("{}"), .created_at = NOW }, *back;
+	enum liveness out;
+	int64_t removed;
+	scene(w);
+	fine(store_grant_put(w->s, w->a, &g, NOW + 300, &ev));
+	fails(store_grant_put(w->s, w->a, &g, NOW + 300, &ev), UNAVAILABLE);
+	assert_int_equal(events(w, "token.issued"), 1);
+	fine(store_token_live(w->s, w->a, S("j"), S("g"), S("app"), NOW, &out, &back, NULL));
+	assert_int_equal(out, TOKEN_LIVE);
+	assert_str(back->sub, "stranger");
+	assert_str(back->act, "{}");
+	fine(store_expire(w->s, w->a, NOW + 86400, &removed));
+	assert_int_equal(alive(w, "j", "g", NOW), TOKEN_LIVE);
+	fine(store_expire(w->s, w->a, NOW + 300 + 86400, &removed));
+	assert_int_equal(alive(w, "j", "g", NOW), TOKEN_DEAD);
+}
+
 EVERYWHERE(a_login_is_found_by_its_session_client_and_subject_while_it_lasts)
 {
 	struct grant_row *g;
@@ -2333,7 +2353,7 @@ static void both_end_well(struct str where)
 		assert_true(u[i].fine);
 		applied += u[i].applied;
 	}
-	assert_int_equal(applied, 19);
+	assert_int_equal(applied, 20);
 }
 
 TEST(four_who_bring_an_empty_postgres_up_at_once_all_end_well)

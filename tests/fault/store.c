@@ -131,6 +131,7 @@ VERB(v_consent_give) { return store_consent_give(s, a, S("p--1"), S("app"), id(a
 VERB(v_consent_withdraw) { return store_consent_withdraw(s, a, S("p--1"), S("app"), NOW, ev); }
 VERB(v_grant_revoke) { return store_grant_revoke(s, a, S("g-0"), NOW, ev); }
 VERB(v_token_revoke) { return store_token_revoke(s, a, id(a, "j", r), NOW, NOW, ev); }
+VERB(v_grant_put) { struct grant_row g = { .id = id(a, "gp", r), .client_id = S("app") }; return store_grant_put(s, a, &g, NOW + 300, ev); }
 VERB(v_rests_live) { enum liveness o[2]; struct grant_row *g[2]; const struct rests two[] = { { S("j"), S("g-0"), S("app"), { 0 } }, { S("k"), S(""), S("app"), { 0 } } }; return store_rests_live(s, a, two, 2, NOW, o, g); }
 VERB(v_login_live) { struct grant_row *g; return store_login_live(s, a, S("sid"), S("app"), S("sub"), NOW, &g); }
 VERB(v_token_live) { enum liveness o; struct grant_row *g; struct person_row *p; return store_token_live(s, a, S("j"), S("g-0"), S("app"), NOW, &o, &g, &p); }
@@ -211,7 +212,7 @@ static const struct verb { const char *name; err (*say)(struct store *, struct a
 	V(delivery_over),
 	V(session_clients), V(consent), V(consent_give), V(consent_withdraw), V(code_put), V(code_look), V(code_redeem), V(refresh_look), V(refresh_use), V(refresh_rotate),
 	V(person_by_sub), V(decoupled_put), V(decoupled_look), V(decoupled_find), V(decoupled_decide), V(decoupled_redeem),
-	V(grant_revoke), V(token_revoke), V(token_live), V(rests_live), V(login_live), V(once), V(key_list), V(key_add), V(key_set), V(audit), V(audit_tail), V(ready), V(status), V(expire),
+	V(grant_put), V(grant_revoke), V(token_revoke), V(token_live), V(rests_live), V(login_live), V(once), V(key_list), V(key_add), V(key_set), V(audit), V(audit_tail), V(ready), V(status), V(expire),
 };
 
 /* What the verbs find: each has something to change. */

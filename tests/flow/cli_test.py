@@ -1,6 +1,6 @@
 """motid <noun> <verb>, each as its user meets it: what it prints, that --json parses, that tables fit a terminal, and each exit code.
 usage: cli_test.py MOTID"""
-import contextlib, json, os, re, sqlite3, subprocess, sys, tempfile, time, unicodedata, unittest
+import base64, contextlib, json, os, re, sqlite3, subprocess, sys, tempfile, time, unicodedata, unittest
 
 MOTID = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else None
 OK, FAILED, USAGE, NOT_FOUND, CONFLICT, DENIED, UNAVAILABLE = range(7)
@@ -57,7 +57,7 @@ class Words(Tool):
             if verb and noun:
                 rows.append([noun, verb[1]])
         for needed in ("client add", "client list", "client show", "client remove", "client invite", "client invites", "client uninvite", "person add", "person find", "person show", "trust add", "trust list",
-                       "cert list", "cert show", "session list", "session end", "logout list", "logout retry", "key list", "key rotate", "audit tail", "migrate status", "migrate up", "check-config", "version", "help", "serve"):
+                       "cert list", "cert show", "session list", "session end", "logout list", "logout retry", "key list", "key rotate", "audit tail", "migrate status", "migrate up", "policy explain", "check-config", "version", "help", "serve"):
             self.assertIn(needed.split(), rows)
         for row in rows:
             self.assertIn(" ".join(row), self.out("help", *row).splitlines()[0])
@@ -376,6 +376,76 @@ class Others(Tool):
             p.stdout.close()
         self.assertEqual([e["event"] for e in self.json("audit", "tail", "--limit", "1")], ["client.added"])
         self.assertIn("client.added", self.out("audit", "tail"))
+
+class Exchange(Tool):
+    """motid policy explain exchange, and what check-config says of the table that it reads."""
+    GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+    RULES = ("[exchange land]\nclient = desk\nsubject = access_token\naudience = land\nscope = docs:read land:read\nlives = 1m\n"
+             "[exchange notary]\nclient = desk\nsubject = access_token\naudience = notary\nacr = high\nmandate = yes\n")
+
+    def table(self, rules): self.write("motid.conf", "[idp]\nissuer = https://id.example\nstate = state\n" + rules)
+
+    def jwks(self, name, kid="tax-1"):
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", self.path("tax.key")], check=True, capture_output=True)
+        spki = subprocess.run(["openssl", "pkey", "-in", self.path("tax.key"), "-pubout", "-outform", "DER"], check=True, capture_output=True).stdout
+        x, y = (base64.urlsafe_b64encode(b).rstrip(b"=").decode() for b in (spki[-64:-32], spki[-32:]))
+        return self.write(name, json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "kid": kid, "x": x, "y": y}]}))
+
+    def explain(self, *words, **how): return self.json("policy", "explain", "exchange", "--client", "desk", *words, **how)
+
+    def setUp(self):
+        super().setUp()
+        self.table(self.RULES)
+        self.out("client", "add", "--id", "desk", "--name", "Desk", "--grant", self.GRANT, "--scope", "docs:read")
+
+    def test_it_says_what_would_happen_and_which_rule_decides(self):
+        told = self.explain("--audience", "land")
+        self.assertEqual((told["outcome"], told["rule"], told["scope"], told["lives"]), ("allowed", "land", "docs:read", 60))
+        self.assertEqual(len(told["rules"]), 2)
+        for words, error, rule, why in ((["--audience", "vault"], "invalid_target", "land", "audience"), (["--audience", "land", "--scope", "land:read"], "invalid_scope", "land", "registration"),
+                                        (["--audience", "land", "--impersonate"], "invalid_request", "land", "told apart"), (["--audience", "notary"], "invalid_request", "notary", "mandate"),
+                                        (["--audience", "notary", "--acr", "low"], "invalid_request", "notary", "assurance"), (["--audience", "land", "--bound"], "invalid_request", "land", "bound"),
+                                        (["--audience", "land", "--subject", "id_token"], "invalid_request", "land", "kind"), (["--audience", "land", "--depth", "2"], "invalid_request", "land", "in a row"),
+                                        (["--audience", "land", "--scope", "docs:read", "--carried", "openid"], "invalid_scope", "land", "scope")):
+            told = self.explain(*words)
+            self.assertEqual((told["outcome"], told["error"], told["rule"]), ("refused", error, rule), words)
+            self.assertIn(why, told["why"])
+        self.assertRegex(self.out("policy", "explain", "exchange", "--client", "desk", "--audience", "land"), r"(?m)^outcome +allowed$")
+
+    def test_who_may_not_ask_at_all_is_told_so(self):
+        self.out("client", "add", "--id", "plain", "--name", "Plain", "--redirect", "https://a.example/cb")
+        self.says("policy", "explain", "exchange", "--client", "plain", "--audience", "land", code=DENIED)
+        self.says("policy", "explain", "exchange", "--client", "nobody", "--audience", "land", code=NOT_FOUND)
+        self.says("policy", "explain", "exchange", "--client", "desk", code=USAGE)
+        self.says("policy", "explain", "weather", "--client", "desk", "--audience", "land", code=USAGE)
+        self.table("")
+        self.assertEqual(self.explain("--audience", "land")["error"], "unauthorized_client")
+
+    def test_a_wrong_table_is_refused_at_start_with_file_line_and_the_nearest_name(self):
+        for rules, what in (("[exchange a]\nclient = desk\nsubject = access_token\naudiense = land\n", "motid.conf:7: no setting 'audiense' in [exchange]; did you mean 'audience'?"),
+                            ("[exchange a]\nclient = desk\nsubject = access_token\naudience = land\nmode = delegate\n", "motid.conf:8: mode may have: delegation impersonation; has 'delegate'; did you mean 'delegation'?"),
+                            ("[exchange a]\nclient = desk\nsubject = acess_token\naudience = land\n", "[exchange a] subject may have"),
+                            ("[exchange a]\nclient = desk\nsubject = access_token\naudience = https://id.example\n", "[exchange a] audience may not be the issuer itself"),
+                            ("[exchange a]\nclient = desk\nsubject = access_token\naudience = land\nscope = openid\n", "[exchange a] scope may not have openid"),
+                            ("[exchange a]\nclient = desk\nsubject = access_token\naudience = land\ndepth = 9\n", "motid.conf:8: depth must be a number from 1 to 4"),
+                            ("[exchange a]\nclient = desk\nsubject = access_token\n", "[exchange a] needs audience")):
+            self.table(rules)
+            self.assertIn(what, self.says("check-config", code=FAILED))
+
+    def test_an_issuer_needs_keys_that_can_be_used(self):
+        self.jwks("tax.jwks")
+        tax = "[issuer tax]\niss = https://tax.example\naudience = https://id.example\n"
+        rule = "[exchange a]\nclient = desk\nsubject = issuer:%s\naudience = land\n"
+        self.table(tax + "jwks_file = tax.jwks\n" + rule % "tax")
+        self.out("check-config")
+        self.assertEqual(self.explain("--audience", "land", "--subject", "issuer:tax")["outcome"], "allowed")
+        self.write("broken.jwks", '{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"}]}')
+        for text, what in ((tax + rule % "tax", "needs one of jwks_file and jwks_uri"), (tax + "jwks_file = tax.jwks\njwks_uri = https://tax.example/jwks\n", "needs one of"),
+                           (tax + "jwks_file = none.jwks\n", "none.jwks"), (tax + "jwks_file = broken.jwks\n", "[issuer tax] jwks_file"), (tax + "jwks_file = tax.key\n", "[issuer tax] jwks_file"),
+                           (tax + "jwks_file = tax.jwks\nalgs = HS256\n", "algs may have: RS256 ES256"), (tax + "jwks_file = tax.jwks\n" + rule % "taxx", "did you mean 'issuer:tax'?"),
+                           (tax.replace("tax.example", "id.example") + "jwks_file = tax.jwks\n", "an iss that is not ours")):
+            self.table(text)
+            self.assertIn(what, self.says("check-config", code=FAILED))
 
 if __name__ == "__main__":
     if not MOTID:

@@ -1,9 +1,16 @@
 #include "world.h"
 #include "audit_of.h"
+#include "code.h"
+#include "fake.h"
+#include "holder.h"
 #include "jws.h"
 #include "keys.h"
+#include "net.h"
 #include "oauth.h"
+#include "oidc.h"
+#include "remote.h"
 #include "signer.h"
+#include <jwt.h>
 
 /* Token exchange (RFC 8693), as agencies use it: a citizen signs in to `office`; office calls `desk`, another agency's service, with the citizen's
  * token; desk calls `land` for the citizen, and land `archive`. SEC-16. */
@@ -28,9 +35,9 @@ static void rules(struct world *w, const char *text)
 	struct section table[3] = { 0 };
 	size_t n = 0;
 	for (const struct section *s = SETTINGS; s->name; s++)
-		if (!strcmp(s->name, "exchange"))
+		if (!strcmp(s->name, "exchange") || !strcmp(s->name, "issuer"))
 			table[n++] = *s;
-	w->conf.exchanges = (struct conf_list){ 0 };
+	w->conf.exchanges = w->conf.issuers = (struct conf_list){ 0 };
 	fine(conf_read(w->a, "exchange.conf", str_of(text), table, &w->conf));
 }
 
@@ -395,4 +402,374 @@ TEST(a_store_that_cannot_answer_gives_no_token)
 	}
 	breaks_at(w, 2);
 	is_tokens(w, asks(w, "desk", body.p));
+}
+
+/* ---- bound tokens: RFC 8705 section 3, anew ------------------------------------------------------------------------------------ */
+
+static struct str cert_line(struct world *w) { return str_fmt(w->a, "Client-Cert: :%s:\n", w->gate_cert.p); }
+
+static struct res *exchange_from(struct world *w, const char *client, struct str subject, struct str headers)
+{
+	return ask(w, "POST", "/token", str_fmt(w->a, "%s%s", as(w, client).p, headers.p).p,
+		str_fmt(w->a, EXCHANGE "&subject_token=%s&subject_token_type=" TYPE "access_token&actor_token=%s&actor_token_type=" TYPE "access_token&audience=land",
+			subject.p, own_token(w, client).p).p);
+}
+
+TEST(a_bound_token_is_exchanged_by_its_holder_with_the_key_and_by_others_only_where_a_rule_says_so)
+{
+	struct world *w = agencies();
+	struct str bound_rule = str_fmt(w->a, "%s\nbound = yes\n", "[exchange any]\nclient = desk keeper\nsubject = access_token\naudience = land\nscope = docs:read");
+	one_with(w, "keeper", "client_secret_basic", OFFICE ",\"tls_client_certificate_bound_access_tokens\":true");
+	struct str code = consent(w, "keeper", "openid docs:read", "");
+	struct str body = str_fmt(w->a, "grant_type=authorization_code&code=%s&redirect_uri=https%%3A%%2F%%2Fkeeper.example%%2Fcb", code.p);
+	struct str bound = token_of(w, ask(w, "POST", "/token", str_fmt(w->a, "%s%s", as(w, "keeper").p, cert_line(w).p).p, body.p));
+	const char *x5t = json_text(json_object_get(claims_of(w, bound), "cnf"), "x5t#S256").p;
+
+	is_fault(exchange_from(w, "desk", bound, S("")), INVALID_REQUEST);
+	rules(w, bound_rule.p);
+	is_fault(exchange_from(w, "desk", bound, S("")), INVALID_REQUEST);          /* nothing to bind the new one to */
+	json_t *is = claims_of(w, token_of(w, exchange_from(w, "desk", bound, cert_line(w))));
+	assert_string_equal(json_text(json_object_get(is, "cnf"), "x5t#S256").p, x5t);
+
+	rules(w, "[exchange own]\nclient = keeper\nsubject = access_token\naudience = land\nmode = impersonation\nbound = yes\n");
+	body = str_fmt(w->a, EXCHANGE "&subject_token=%s&subject_token_type=" TYPE "access_token&audience=land", bound.p);
+	is_fault(ask(w, "POST", "/token", as(w, "keeper").p, body.p), INVALID_REQUEST);
+	is_tokens(w, ask(w, "POST", "/token", str_fmt(w->a, "%s%s", as(w, "keeper").p, cert_line(w).p).p, body.p));
+}
+
+/* RFC 9449: the holder of a key-bound token exchanges it with a proof by that key; whoever it is meant for binds the new one to its own. */
+TEST(a_token_bound_to_a_key_is_bound_to_the_key_of_whoever_asks)
+{
+	struct world *w = agencies();
+	struct signer *citizens = holder(w, "ES256"), *desks = holder(w, "ES256");
+	const struct proof_wish usual = { 0 };
+	struct str code = consent(w, "office", "openid docs:read", "");
+	struct str body = str_fmt(w->a, "grant_type=authorization_code&code=%s&redirect_uri=https%%3A%%2F%%2Foffice.example%%2Fcb", code.p);
+	struct str bound = token_of(w, ask(w, "POST", "/token", str_fmt(w->a, "%s%s", as(w, "office").p, proof_line(w, citizens, usual).p).p, body.p));
+	body = str_fmt(w->a, EXCHANGE "&subject_token=%s&subject_token_type=" TYPE "access_token&audience=land", bound.p);
+	is_fault(ask(w, "POST", "/token", as(w, "office").p, body.p), INVALID_REQUEST);
+	is_fault(ask(w, "POST", "/token", str_fmt(w->a, "%s%s", as(w, "office").p, proof_line(w, desks, usual).p).p, body.p), INVALID_REQUEST);
+	is_tokens(w, ask(w, "POST", "/token", str_fmt(w->a, "%s%s", as(w, "office").p, proof_line(w, citizens, usual).p).p, body.p));
+	is_fault(exchange_from(w, "desk", bound, proof_line(w, desks, usual)), INVALID_REQUEST);
+	rules(w, "[exchange any]\nclient = desk\nsubject = access_token\naudience = land\nbound = yes\n");
+	is_fault(exchange_from(w, "desk", bound, S("")), INVALID_REQUEST);
+	struct res *rs = exchange_from(w, "desk", bound, proof_line(w, desks, usual));
+	assert_string_equal(json_text(json_object_get(claims_of(w, token_of(w, rs)), "cnf"), "jkt").p, jkt_of(w, desks).p);
+}
+
+/* ---- tokens of our own making that say what ordinary ones do not ------------------------------------------------------------------ */
+
+static struct str ours(struct world *w, const char *typ, const char *claims)
+{
+	struct keyring *ring;
+	struct str token;
+	fine(keys_now(&w->house, w->a, &ring));
+	fine(jws_sign(w->a, keyring_signer(ring, S("ES256"), w->now), str_of(typ), str_of(claims), &token));
+	return token;
+}
+
+/* A citizen's token with further claims. */
+static struct str citizen_with(struct world *w, const char *more)
+{
+	json_t *o = claims_of(w, citizen(w)), *add;
+	fine(json_read_object(w->a, str_of(more), &add));
+	json_object_update(o, add);
+	return ours(w, "at+jwt", json_dump(w->a, o).p);
+}
+
+/* RFC 8693 section 4.4 */
+TEST(may_act_names_who_may_act_and_goes_along)
+{
+	struct world *w = agencies();
+	static const char *const WRONG[] = {
+		"{\"may_act\":{\"sub\":\"land\"}}", "{\"may_act\":{\"sub\":\"desk\",\"iss\":\"https://else.example\"}}", "{\"may_act\":{\"sub\":\"desk\",\"iss\":7}}",
+		"{\"may_act\":{\"sub\":\"desk\",\"email\":\"a@b\"}}", "{\"may_act\":{\"iss\":\"https://id.example\"}}", "{\"may_act\":{}}", "{\"may_act\":{\"sub\":7}}",
+	};
+	for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++)
+		is_fault(exchange(w, "desk", citizen_with(w, WRONG[i]), "land"), INVALID_REQUEST);
+	token_of(w, exchange(w, "desk", citizen_with(w, "{\"may_act\":{\"sub\":\"desk\",\"iss\":\"https://id.example\"}}"), "land"));
+	struct str first = token_of(w, exchange(w, "desk", citizen_with(w, "{\"may_act\":{\"sub\":\"desk\"}}"), "land"));
+	assert_str(json_text(json_object_get(claims_of(w, first), "may_act"), "sub"), "desk");
+	is_fault(exchange(w, "land", first, "archive"), INVALID_REQUEST);
+	is_fault(impersonate(w, "office", citizen_with(w, "{\"may_act\":{\"sub\":\"desk\"}}"), "access_token", "land"), INVALID_REQUEST);
+	is_tokens(w, impersonate(w, "office", citizen_with(w, "{\"may_act\":{\"sub\":\"office\"}}"), "access_token", "land"));
+}
+
+/* SEC-09, SEC-11: every kind of token and secret of ours, under every name: only what is what it says it is, is taken. */
+TEST(what_is_of_one_kind_is_not_exchanged_as_another)
+{
+	struct world *w = agencies();
+	rules(w, "[exchange all]\nclient = office\nsubject = access_token id_token client_token\naudience = land\nmode = impersonation\n");
+	struct res *rs = citizen_tokens(w);
+	json_t *id = claims_of(w, told(w, rs, "id_token")), *bare = json_own(w->a, json_deep_copy(id)), *events = json_own(w->a, json_deep_copy(id));
+	json_object_del(bare, "sid");
+	json_object_set_new(events, "events", json_object());
+	const char *usual = json_dump(w->a, id).p;
+	struct signer *theirs;
+	fine(signer_local_new(w->a, S("ES256"), S("theirs"), &theirs));
+	struct { const char *what; struct str token; unsigned right; } KINDS[] = {    /* right: bits of TYPES */
+		{ "access token",           told(w, rs, "access_token"), 1 | 2 },
+		{ "ID token",               told(w, rs, "id_token"), 4 },
+		{ "refresh token",          told(w, rs, "refresh_token"), 0 },
+		{ "code",                   consent(w, "office", "openid", ""), 0 },
+		{ "logout token",           ours(w, "logout+jwt", usual), 0 },
+		{ "untyped logout token",   ours(w, "", json_dump(w->a, events).p), 0 },
+		{ "signed userinfo",        ours(w, "JWT", str_fmt(w->a, "{\"iss\":\"https://id.example\",\"aud\":\"office\",\"sub\":\"%s\"}", json_text(id, "sub").p).p), 0 },
+		{ "authorization response", ours(w, "JWT", "{\"iss\":\"https://id.example\",\"aud\":\"office\",\"exp\":1800000100,\"code\":\"c\",\"state\":\"s\"}"), 0 },
+		{ "ID token of no session", ours(w, "JWT", json_dump(w->a, bare).p), 0 },
+		{ "introspection answer",   ours(w, "token-introspection+jwt", usual), 0 },
+		{ "request object",         ours(w, "oauth-authz-req+jwt", usual), 0 },
+		{ "DPoP proof",             ours(w, "dpop+jwt", usual), 0 },
+		{ "client assertion",       signed_by(w, w->bank_key, "JWT", "{\"iss\":\"bank\",\"sub\":\"bank\",\"aud\":\"https://id.example\",\"exp\":1800000100,\"jti\":\"1\"}"), 0 },
+		{ "a stranger's ID token",  signed_by(w, theirs, "JWT", usual), 0 },
+		{ "a stranger's access token", signed_by(w, theirs, "at+jwt", json_dump(w->a, claims_of(w, told(w, rs, "access_token"))).p), 0 },
+		{ "nothing",                S("x.y.z"), 0 },
+		{ "a session",              str_from(w->a, w->cookie, strlen("__Host-session=")), 0 },
+	};
+	static const char *const TYPES[] = { "access_token", "jwt", "id_token", "refresh_token", "saml1", "saml2" };
+	for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
+		for (size_t k = 0; k < sizeof TYPES / sizeof *TYPES; k++) {
+			struct res *got = impersonate(w, "office", KINDS[i].token, TYPES[k], "land");
+			bool right = k < 3 && (KINDS[i].right >> k & 1);
+			if (got->status != (right ? 200 : 400) || (!right && !strstr(got->body.p, "\"invalid_request\"")))
+				fail_msg("%s as %s: %d %s", KINDS[i].what, TYPES[k], got->status, got->body.p);
+			/* nor is any of them an actor but an access token, and that by its own client */
+			struct res *actor = asks(w, "office", str_fmt(w->a, "&subject_token=%s&subject_token_type=" TYPE "access_token&actor_token=%s&actor_token_type=" TYPE
+				"%s&audience=land", told(w, rs, "access_token").p, KINDS[i].token.p, TYPES[k]).p);
+			is_fault(actor, INVALID_REQUEST);
+		}
+	signer_free(theirs);
+}
+
+/* An exchanged token is one thing only: what it came to, at its audience. */
+TEST(an_exchanged_token_opens_no_other_door)
+{
+	struct world *w = agencies();
+	struct str t = token_of(w, exchange(w, "desk", citizen(w), "land"));
+	is_fault(ask(w, "GET", "/userinfo", str_fmt(w->a, "Authorization: Bearer %s\n", t.p).p, ""), INVALID_TOKEN);
+	is_fault(refresh(w, "desk", t), UNAUTHORIZED_CLIENT);
+	is_fault(refresh(w, "office", t), INVALID_GRANT);
+	is_fault(redeem(w, "office", t), INVALID_GRANT);
+	is_fault(ask(w, "POST", "/token", "", str_fmt(w->a, "grant_type=client_credentials&client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+		"&client_assertion=%s", t.p).p), INVALID_CLIENT);
+	is_fault(ask(w, "POST", "/revoke", as(w, "office").p, str_fmt(w->a, "token=%s", t.p).p), INVALID_GRANT);
+	is_status(ask(w, "POST", "/revoke", as(w, "desk").p, str_fmt(w->a, "token=%s", t.p).p), 200);
+	assert_false(active(w, "land", t));
+}
+
+/* ---- tokens of other issuers ------------------------------------------------------------------------------------------------------- */
+
+#define TAX "[issuer tax]\niss = https://tax.example\njwks_file = tax.jwks\naudience = https://id.example\nlevel = substantial\n"
+#define TAX_RULES "[exchange tax-to-land]\nclient = desk\nsubject = issuer:tax\naudience = land\nscope = docs:read land:read\n" \
+	"[exchange nobody]\nclient = land\nsubject = access_token\naudience = archive\n"
+#define TAX_CLAIMS "\"iss\":\"https://tax.example\",\"sub\":\"u1\",\"aud\":\"https://id.example\",\"exp\":1800000060"
+
+static struct issuer_conf *issuer(struct world *w) { return w->conf.issuers.items; }
+
+static void drop_signer(void *s) { signer_free(s); }
+
+static struct signer *tax_key(struct world *w, const char *alg)
+{
+	struct signer *s;
+	fine(signer_local_new(w->a, str_of(alg), S("tax-1"), &s));
+	arena_defer(w->a, drop_signer, s);
+	return s;
+}
+
+static struct signer *trust_tax(struct world *w, const char *text)
+{
+	struct signer *s = tax_key(w, "ES256");
+	rules(w, text);
+	issuer(w)->jwks = str_fmt(w->a, "{\"keys\":[%s]}", signer_public_jwk(s).p);
+	return s;
+}
+
+static struct res *exchange_foreign(struct world *w, const char *client, struct str subject, const char *more)
+{
+	return asks(w, client, str_fmt(w->a, "&subject_token=%s&subject_token_type=" TYPE "jwt&actor_token=%s&actor_token_type=" TYPE "access_token&audience=land%s",
+		subject.p, own_token(w, client).p, more).p);
+}
+
+TEST(somebody_of_another_issuer_is_nobody_of_ours)
+{
+	struct world *w = agencies();
+	struct signer *s = trust_tax(w, TAX TAX_RULES);
+	struct str subject = signed_by(w, s, "JWT", "{" TAX_CLAIMS ",\"acr\":\"high\"}");
+	struct str t = token_of(w, exchange_foreign(w, "desk", subject, "")), again = token_of(w, exchange_foreign(w, "desk", subject, ""));
+	json_t *is = claims_of(w, t);
+	assert_str(json_text(is, "iss"), "https://id.example");
+	assert_string_not_equal(json_text(is, "sub").p, "u1");
+	assert_string_equal(json_text(is, "sub").p, json_text(claims_of(w, again), "sub").p);
+	assert_str(json_text(is, "acr"), "substantial");                         /* never more than the issuer is worth */
+	assert_str(json_text(is, "scope"), "docs:read land:read");
+	assert_str(json_text(json_object_get(is, "act"), "sub"), "desk");
+	assert_int_equal(json_integer_value(json_object_get(is, "exp")), 1800000060);
+	assert_null(json_object_get(is, "auth_time"));
+	assert_true(active(w, "land", t));
+	disable_client(w, "desk");
+	pass(w, 5);
+	assert_false(active(w, "land", t));
+}
+
+/* An issuer that gives somebody a name of ours gains nothing by it. */
+TEST(another_issuers_sub_is_never_one_of_ours)
+{
+	struct world *w = agencies();
+	struct signer *s = trust_tax(w, TAX TAX_RULES);
+	struct str sub = json_text(claims_of(w, citizen(w)), "sub");
+	struct str subject = signed_by(w, s, "JWT", str_fmt(w->a, "{\"iss\":\"https://tax.example\",\"sub\":\"%s\",\"aud\":\"https://id.example\",\"exp\":1800000060}", sub.p).p);
+	assert_string_not_equal(json_text(claims_of(w, token_of(w, exchange_foreign(w, "desk", subject, ""))), "sub").p, sub.p);
+}
+
+static struct str add_person(struct world *w, const char *number)
+{
+	unsigned char mac[SHA256_SIZE];
+	struct audit ev = audit_of(world_req(w), "person.added");
+	hmac256((struct bytes){ w->house.secrets.find, sizeof w->house.secrets.find }, number, strlen(number), mac);
+	struct person_row p = {
+		.id = str_fmt(w->a, "person-%s", number), .kind = S("citizen"), .name = S("Lê Thị Bình"), .number_mac = hex(w->a, (struct bytes){ mac, sizeof mac }), .version = 1,
+		.created_at = w->now, .updated_at = w->now,
+	};
+	fine(store_person_add(w->house.store, w->a, &p, &ev));
+	return p.id;
+}
+
+TEST(somebody_whose_number_another_issuer_tells_is_the_person_that_we_know)
+{
+	struct world *w = agencies();
+	struct signer *s = trust_tax(w, TAX "subject = number\nnumber_claim = cccd\n" TAX_RULES);
+	w->person_id = add_person(w, "PNOVN-001099000002");
+	struct str t = token_of(w, exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS ",\"cccd\":\"001099000002\"}"), ""));
+	const struct client *desk;
+	fine(client_find(world_req(w), S("desk"), &desk));
+	assert_string_equal(json_text(claims_of(w, t), "sub").p, subject_for(&w->house, w->a, desk, w->person_id).p);
+	assert_str(json_text(claims_of(w, t), "acr"), "low");
+	is_fault(exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS ",\"cccd\":\"001099000003\"}"), ""), INVALID_REQUEST);
+	is_fault(exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS ",\"cccd\":\"1099000002\"}"), ""), INVALID_REQUEST);
+	is_fault(exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS ",\"cccd\":1099000002}"), ""), INVALID_REQUEST);
+	is_fault(exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS "}"), ""), INVALID_REQUEST);
+	assert_true(active(w, "land", t));
+	disable_person(w);
+	assert_false(active(w, "land", t));
+	is_fault(exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS ",\"cccd\":\"001099000002\"}"), ""), INVALID_REQUEST);
+}
+
+TEST(another_issuers_token_with_one_thing_wrong_is_not_exchanged)
+{
+	struct world *w = agencies();
+	struct signer *s = trust_tax(w, TAX TAX_RULES), *namesake = tax_key(w, "ES256");
+	static const char *const WRONG[] = {
+		"{\"iss\":\"https://taxi.example\",\"sub\":\"u1\",\"aud\":\"https://id.example\",\"exp\":1800000060}", "{\"sub\":\"u1\",\"aud\":\"https://id.example\",\"exp\":1800000060}",
+		"{\"iss\":\"https://tax.example\",\"sub\":\"u1\",\"aud\":\"https://else.example\",\"exp\":1800000060}",
+		"{\"iss\":\"https://tax.example\",\"sub\":\"u1\",\"aud\":\"https://id.example\",\"exp\":1799999000}",
+		"{" TAX_CLAIMS ",\"act\":{\"sub\":\"desk\"}}", "{" TAX_CLAIMS ",\"may_act\":{\"sub\":\"desk\"}}", "{" TAX_CLAIMS ",\"may_act\":\"desk\"}",
+		"{" TAX_CLAIMS ",\"cnf\":{\"jkt\":\"x\"}}", "{" TAX_CLAIMS ",\"cnf\":7}", "{" TAX_CLAIMS ",\"events\":{}}",
+	};
+	is_tokens(w, exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS "}"), ""));
+	is_tokens(w, exchange_foreign(w, "desk", signed_by(w, s, "at+jwt", "{" TAX_CLAIMS ",\"may_act\":{\"iss\":\"https://id.example\",\"sub\":\"desk\"}}"), ""));
+	for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+		struct res *rs = exchange_foreign(w, "desk", signed_by(w, s, "JWT", WRONG[i]), "");
+		if (rs->status != 400 || !strstr(rs->body.p, "\"invalid_request\""))
+			fail_msg("%s: %d %s", WRONG[i], rs->status, rs->body.p);
+	}
+	struct str good = signed_by(w, s, "JWT", "{" TAX_CLAIMS ",\"scope\":\"docs:read\"}");
+	is_fault(exchange_foreign(w, "desk", signed_by(w, namesake, "JWT", "{" TAX_CLAIMS "}"), ""), INVALID_REQUEST);
+	is_fault(exchange_foreign(w, "land", good, ""), INVALID_REQUEST);
+	is_fault(exchange_foreign(w, "desk", good, "&scope=land:read"), INVALID_SCOPE);
+	is_tokens(w, exchange_foreign(w, "desk", good, "&scope=docs:read"));
+	is_fault(exchange(w, "desk", good, "land"), INVALID_REQUEST);            /* no access token of ours */
+	is_fault(asks(w, "desk", str_fmt(w->a, "&subject_token=%s&subject_token_type=" TYPE "jwt&actor_token=%s&actor_token_type=" TYPE "jwt&audience=land",
+		good.p, good.p).p), INVALID_REQUEST);                            /* nor an actor */
+}
+
+static struct str published;
+static atomic_int asked;
+
+static bool serve_jwks(struct arena *a, const struct fake_request *rq)
+{
+	(void)a;
+	atomic_fetch_add(&asked, 1);
+	return fake_answer(rq->fd, 200, S("application/json"), published);
+}
+
+TEST(keys_of_an_issuer_are_fetched_once_and_looked_for_again_when_one_is_unknown)
+{
+	struct world *w = agencies();
+	struct fake *site = fake_open(serve_jwks, NULL);
+	struct signer *s = trust_tax(w, TAX TAX_RULES), *next = tax_key(w, "RS256");
+	published = issuer(w)->jwks;
+	issuer(w)->jwks_uri = str_fmt(w->a, "http://127.0.0.1:%d/jwks", fake_port(site));
+	w->conf.outgoing_networks = S("127.0.0.0/8");
+	fine(fetch_open(w->a, &w->house.fetch));
+	is_tokens(w, exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS "}"), ""));
+	is_tokens(w, exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS "}"), ""));
+	assert_int_equal(atomic_load(&asked), 1);
+	struct signer *unknown;
+	fine(signer_local_new(w->a, S("ES256"), S("tax-2"), &unknown));
+	arena_defer(w->a, drop_signer, unknown);
+	for (int i = 0; i < 20; i++)
+		is_fault(exchange_foreign(w, "desk", signed_by(w, unknown, "JWT", "{" TAX_CLAIMS "}"), ""), INVALID_REQUEST);
+	pass(w, REMOTE_AGAIN);
+	published = str_fmt(w->a, "{\"keys\":[%s,%s]}", signer_public_jwk(unknown).p, signer_public_jwk(next).p);
+	is_tokens(w, exchange_foreign(w, "desk", signed_by(w, unknown, "JWT", "{" TAX_CLAIMS "}"), ""));
+	is_tokens(w, exchange_foreign(w, "desk", signed_by(w, next, "JWT", "{" TAX_CLAIMS "}"), ""));
+	is_fault(exchange_foreign(w, "desk", signed_by(w, s, "JWT", "{" TAX_CLAIMS "}"), ""), INVALID_REQUEST);
+	assert_int_equal(atomic_load(&asked), 2);
+	fetch_close(w->house.fetch);
+	fake_close(site);
+}
+
+/* What a request spends must not be spent while it waits for an issuer's keys: client assertions and proofs are good once. */
+TEST(a_request_that_waited_for_keys_has_not_spent_its_assertion_or_proof)
+{
+	struct world *w = agencies();
+	struct fake *site = fake_open(serve_jwks, NULL);
+	struct signer *s = trust_tax(w, TAX "[exchange a]\nclient = bureau\nsubject = issuer:tax\naudience = land\nmode = impersonation\n"), *key = holder(w, "ES256");
+	published = issuer(w)->jwks;
+	issuer(w)->jwks_uri = str_fmt(w->a, "http://127.0.0.1:%d/jwks", fake_port(site));
+	w->conf.outgoing_networks = S("127.0.0.0/8");
+	fine(fetch_open(w->a, &w->house.fetch));
+	one_with(w, "bureau", "private_key_jwt", str_fmt(w->a, SERVICE ",\"jwks\":{\"keys\":[%s]}", signer_public_jwk(w->bank_key).p).p);
+	struct str assertion = signed_by(w, w->bank_key, "JWT", "{\"iss\":\"bureau\",\"sub\":\"bureau\",\"aud\":\"https://id.example\",\"exp\":1800000060,\"jti\":\"1\"}");
+	struct res *rs = ask(w, "POST", "/token", proof_line(w, key, (struct proof_wish){ 0 }).p,
+		str_fmt(w->a, EXCHANGE "&client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion=%s&audience=land"
+			"&subject_token_type=" TYPE "jwt&subject_token=%s", assertion.p, signed_by(w, s, "JWT", "{" TAX_CLAIMS "}").p).p);
+	assert_string_equal(json_text(json_object_get(claims_of(w, token_of(w, rs)), "cnf"), "jkt").p, jkt_of(w, key).p);
+	assert_str(told(w, rs, "token_type"), "DPoP");
+	fetch_close(w->house.fetch);
+	fake_close(site);
+}
+
+/* ---- an independent verifier --------------------------------------------------------------------------------------------------------- */
+
+static bool libjwt_verifies(struct world *w, struct str token, const char *alg)
+{
+	struct keyring *ring;
+	struct jws t;
+	jwt_t *jwt = NULL;
+	fine(keys_now(&w->house, w->a, &ring));
+	fine(jws_read(w->a, token, &t));
+	assert_string_equal(t.alg.p, alg);
+	struct buf pem = buf_new(w->a, 1024, 4096);
+	struct str text = b64(w->a, key_spki(keyring_key(ring, t.kid, w->now), w->a));
+	buf_str(&pem, S("-----BEGIN PUBLIC KEY-----\n"));
+	for (size_t i = 0; i < text.n; i += 64)
+		buf_fmt(&pem, "%.64s\n", text.p + i);
+	buf_str(&pem, S("-----END PUBLIC KEY-----\n"));
+	bool good = jwt_decode(&jwt, token.p, (const unsigned char *)pem.p, (int)pem.n) == 0 && jwt_get_alg(jwt) == jwt_str_alg(alg);
+	jwt_free(jwt);
+	return good;
+}
+
+/* Debian 12's libjwt takes no typ but JWT, so that it is shown ID tokens, and the claims of an access token under that name. */
+TEST(libjwt_verifies_what_we_mint)
+{
+	struct world *w = agencies();
+	assert_true(libjwt_verifies(w, told(w, citizen_tokens(w), "id_token"), "RS256"));
+	struct str body = str_fmt(w->a, "grant_type=authorization_code&code=%s&redirect_uri=https%%3A%%2F%%2Fpost.example%%2Fcb&client_id=post&client_secret=%s",
+		consent(w, "post", "openid", "").p, enc(w, secret_of(w, "post")).p);
+	assert_true(libjwt_verifies(w, told(w, ask(w, "POST", "/token", "", body.p), "id_token"), "ES256"));
+	struct str t = token_of(w, exchange(w, "desk", citizen(w), "land"));
+	assert_true(libjwt_verifies(w, ours(w, "JWT", json_dump(w->a, claims_of(w, t)).p), "ES256"));
+	assert_false(libjwt_verifies(w, t, "ES256"));
 }

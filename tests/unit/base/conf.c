@@ -2,7 +2,7 @@
 #include "conf.h"
 
 struct conf { struct str issuer, store, mode; int64_t code_lives, workers; bool par; struct strs acrs; struct conf_list operators; };
-struct operator { struct str name, url; struct strs prefixes; };
+struct operator { struct str name, url; struct strs prefixes, ways; };
 
 static const struct setting IDP[] = {
 	{ "issuer",  CONF_URL,    offsetof(struct conf, issuer),  REQUIRED_SETTING, 0, 0, NULL },
@@ -20,6 +20,7 @@ static const struct setting TOKENS[] = {
 static const struct setting OPERATOR[] = {
 	{ "url",      CONF_URL,   offsetof(struct operator, url),      REQUIRED_SETTING, 0, 0, NULL },
 	{ "prefixes", CONF_WORDS, offsetof(struct operator, prefixes), "", 0, 0, NULL },
+	{ "ways",     CONF_WORDS, offsetof(struct operator, ways),     "", 0, 0, "push pull" },
 	{ 0 },
 };
 static const struct section SECTIONS[] = {
@@ -74,6 +75,7 @@ TEST(a_wrong_configuration_says_where_and_what)
 		{ "[idp]\nissuer = https://a\n[operator]\n", "idp.conf:3: [operator NAME] needs a name" },
 		{ "[idp]\nissuer = https://a\n[operator v]\n", "idp.conf: [operator v] needs url" },
 		{ "[idp]\nissuer = https://a\n[operator v]\nurl=https://b\n[operator v]\n", "idp.conf:5: [operator v] comes twice" },
+		{ "[idp]\nissuer = https://a\n[operator v]\nurl=https://b\nways = push pul\n", "idp.conf:5: ways may have: push pull; has 'pul'; did you mean 'pull'?" },
 		{ "[idp]\nissuer = https://a\n[idp]\n", "idp.conf:3: [idp] comes twice" },
 	};
 	struct arena *a = arena_new();
