@@ -175,6 +175,17 @@ static const struct setting DETAILS[] = {
 	{ 0 },
 };
 
+static const struct setting POLICY[] = {
+	{ "file", CONF_FILE, AT(policy_file), "", 0, 0, NULL },
+	{ 0 },
+};
+
+#define POLICY_SECTIONS \
+	{ "exchange",     EXCHANGES,    AT(exchanges), sizeof(struct exchange_rule) }, \
+	{ "issuer",       ISSUERS,      AT(issuers),   sizeof(struct issuer_conf) }
+
+static const struct section POLICIES[] = { POLICY_SECTIONS, { 0 } };
+
 const struct section SETTINGS[] = {
 	{ "idp",          IDP,          0, 0 },
 	{ "secrets",      SECRETS,      0, 0 },
@@ -189,8 +200,8 @@ const struct section SETTINGS[] = {
 	{ "operator",     OPERATORS,    AT(operators), sizeof(struct operator_conf) },
 	{ "profile",      PROFILES,     AT(profiles),  sizeof(struct profile_conf) },
 	{ "authorization_type", DETAILS, AT(detail_types), sizeof(struct detail_type) },
-	{ "exchange",     EXCHANGES,    AT(exchanges), sizeof(struct exchange_rule) },
-	{ "issuer",       ISSUERS,      AT(issuers),   sizeof(struct issuer_conf) },
+	{ "policy",       POLICY,       0, 0 },
+	POLICY_SECTIONS,
 	{ 0 },
 };
 
@@ -285,6 +296,8 @@ err settings_load(struct arena *a, const char *path, struct settings *out)
 	TRY(check_networks(a, path, out));
 	TRY(check_keys(a, path, out));
 	TRY(detail_types_check(a, path, out->detail_types.items, out->detail_types.n));
+	if (out->policy_file.n)
+		TRY(conf_load(a, out->policy_file.p, POLICIES, out));
 	TRY(check_issuers(a, path, out));
 	return exchange_check(a, path, out->exchanges.items, out->exchanges.n, issuer_names(a, out), out->issuer);
 }

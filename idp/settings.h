@@ -38,6 +38,8 @@ struct settings {
 	bool registration_open;              /* also without an initial access token */
 	struct str registration_scope;       /* what an application may have that comes without one */
 	int64_t registrations_per_address, registrations;
+	/* [policy] */
+	struct str policy_file;              /* further [exchange NAME] and [issuer NAME], in a file of their own */
 	/* many */
 	struct conf_list detail_types;       /* of struct detail_type: policies/details.h */
 	struct conf_list operators, profiles;  /* of struct operator_conf, struct profile_conf: port/mobile.h */

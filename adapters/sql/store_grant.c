@@ -214,8 +214,23 @@ static int64_t different(const struct val *v, size_t n)
 	return found;
 }
 
+/* Most are asked about as they were given. */
+static struct stmt rests_as_given(struct arena *a, const struct rests *r, epoch now)
+{
+	struct val *v = make_n(a, struct val, 4), *next = v;
+	*next++ = txt(r->jti);
+	if (r->grant_id.n)
+		*next++ = txt(r->grant_id);
+	*next++ = txt(r->client_id);
+	if (r->grant_id.n)
+		*next++ = num(now);
+	return (struct stmt){ .text = r->grant_id.n ? TOKEN_LIVES(GRANT_COLS("g."), "") : CLIENT_LIVES, .v = v, .n = (size_t)(next - v) };
+}
+
 static struct stmt rests_stmt(struct arena *a, const struct rests *r, epoch now)
 {
+	if (!r->via.n)
+		return rests_as_given(a, r, now);
 	struct val *v = make_n(a, struct val, RESTS_VALS);
 	size_t pairs = r->via.n / 2;
 	for (size_t i = 0; i < RESTS_MOST; i++) {
@@ -246,7 +261,7 @@ err store_rests_live(struct store *s, struct arena *a, const struct rests *r, si
 }
 
 #define LOGIN_LIVES "SELECT " GRANT_COLS("g.") " FROM grants g WHERE g.sid = $1 AND g.client_id = $2 AND g.sub = $3 AND " GRANT_GOOD \
-	" AND " SESSION_GOES_ON("$4") " ORDER BY g.created_at DESC, g.id LIMIT 1"
+	" AND " SESSION_GOES_ON("$4") " ORDER BY g.created_at DESC, g.id DESC LIMIT 1"
 
 err store_login_live(struct store *s, struct arena *a, struct str sid, struct str client_id, struct str sub, epoch now, struct grant_row **out)
 {

@@ -21,7 +21,8 @@ static err read_access(struct req *rq, const struct client *c, struct str token,
 	return OK;
 }
 
-/* An ID token says that a person is signed in, and to whom: it is good for nothing when that is over. */
+/* An ID token says that a person is signed in, and to whom: it is good for nothing when that is over, and for no more than what was granted
+ * with it. */
 static err read_our_id_token(struct req *rq, struct str token, struct party *out)
 {
 	json_t *claims;
@@ -31,10 +32,13 @@ static err read_our_id_token(struct req *rq, struct str token, struct party *out
 	*out = (struct party){
 		.kind = S("id_token"), .sub = json_text(claims, "sub"), .audience = json_text(claims, "aud"), .scope = none,
 		.acr = json_text(claims, "acr"), .amr = strs_join(rq->a, json_strs(rq->a, claims, "amr"), S(" ")), .act = none, .may_act = none,
-		.confirm = none, .rests.client_id = json_text(claims, "aud"),
+		.confirm = none, .carries = true, .rests.client_id = json_text(claims, "aud"),
 	};
 	json_int(claims, "exp", &out->exp);
-	return store_login_live(rq->house->store, rq->a, json_text(claims, "sid"), out->audience, out->sub, rq->now, &out->grant);
+	TRY(store_login_live(rq->house->store, rq->a, json_text(claims, "sid"), out->audience, out->sub, rq->now, &out->grant));
+	if (out->grant)
+		out->scope = out->grant->scope;
+	return OK;
 }
 
 /* An access token is ours (section 3: "issued by the given authorization server"); a JWT and an ID token may be of somebody else. */

@@ -203,7 +203,8 @@ static void name_origins(struct exchange *x)
 		x->made.via.v[x->made.via.n++] = p->rests.via.v[i];
 }
 
-/* The grant that the subject token came of, as the subject token told of it. */
+/* The grant that the subject token came of, as the subject token told of it. What was granted for one place (RFC 8707, RFC 9396, the claims
+ * parameter) is not carried to another. */
 static struct grant_row rested_on(const struct exchange *x)
 {
 	const struct str none = S("");
@@ -211,6 +212,7 @@ static struct grant_row rested_on(const struct exchange *x)
 	struct grant_row g = { .id = none, .person_id = none, .sid = none };
 	if (p->grant)
 		g = *p->grant;
+	g.resources = g.details = g.claims = g.nonce = none;
 	g.sub = p->sub;
 	g.acr = p->acr;
 	g.amr = p->amr;

@@ -254,7 +254,7 @@ enum { EXCHANGES_MOST = 4 };
 struct rests { struct str jti, grant_id, client_id; struct strs via; };
 err store_rests_live(struct store *, struct arena *a, const struct rests *, size_t n, epoch now, enum liveness *out, struct grant_row **grants);
 
-/* The grant that a login to this client came of, while all that it rests on, its session too, goes on; NULL otherwise. */
+/* The newest grant that a login to this client came of, while all that it rests on, its session too, goes on; NULL otherwise. */
 err store_login_live(struct store *, struct arena *a, struct str sid, struct str client_id, struct str sub, epoch now, struct grant_row **out);
 
 /* ---- one-time values that must not be forgotten, even by a flushed cache ------------------------------------------------- */

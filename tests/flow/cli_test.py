@@ -432,6 +432,16 @@ class Exchange(Tool):
             self.table(rules)
             self.assertIn(what, self.says("check-config", code=FAILED))
 
+    def test_the_table_may_be_a_file_of_its_own(self):
+        self.table("[policy]\nfile = rules.conf\n")
+        self.assertIn("rules.conf", self.says("check-config", code=FAILED))
+        self.write("rules.conf", self.RULES)
+        self.assertEqual(self.explain("--audience", "land")["outcome"], "allowed")
+        for text, what in (("[idp]\nissuer = https://else.example\n", "rules.conf:1: no section [idp]"), (self.RULES + self.RULES, "[exchange land] comes twice"),
+                           (self.RULES + "mode = delegat\n", "rules.conf:12: mode may have")):
+            self.write("rules.conf", text)
+            self.assertIn(what, self.says("check-config", code=FAILED))
+
     def test_an_issuer_needs_keys_that_can_be_used(self):
         self.jwks("tax.jwks")
         tax = "[issuer tax]\niss = https://tax.example\naudience = https://id.example\n"
