@@ -1,9 +1,7 @@
 #include "authorize.h"
 #include "audit_of.h"
-#include "jws.h"
 #include "oauth.h"
 #include "rand.h"
-#include "remote.h"
 #include "settings.h"
 
 /* Pushed authorization requests, RFC 9126: checked when they come, from a client that proved itself, and kept under a name that says
@@ -35,24 +33,10 @@ static err for_json(struct req *rq, err e)
 	return e.kind == &INVALID_REDIRECT_URI ? fault(rq->a, &INVALID_REQUEST, "%s", e.why) : e;
 }
 
-/* What must be waited for is read before anything is changed (remote.h), and to authenticate is to spend the assertion. */
-static err read_keys(struct req *rq)
-{
-	struct jws object;
-	const struct client *c;
-	const struct key_set *keys;
-	TRY(client_find(rq, form(rq, "client_id"), &c));
-	if (!c || str_empty(c->jwks_uri) || jws_read(rq->a, form(rq, "request"), &object).kind)
-		return OK;
-	err e = client_keys(rq, c, object.kid, &keys);
-	return e.kind == &PARKED ? e : OK;
-}
-
 static err push(struct req *rq, struct res *rs, const struct client **client)
 {
 	struct interaction *i = make(rq->a, struct interaction);
 	struct ask k = { .rq = rq, .params = rq->form, .i = i, .pushed = true };
-	TRY(read_keys(rq));
 	TRY(client_authenticate(rq, client));
 	if (str_is((*client)->auth_method, "none"))
 		TRY(begun_count(rq, rq->body.n));
