@@ -438,7 +438,7 @@ class Exchange(Tool):
         self.write("rules.conf", self.RULES)
         self.assertEqual(self.explain("--audience", "land")["outcome"], "allowed")
         for text, what in (("[idp]\nissuer = https://else.example\n", "rules.conf:1: no section [idp]"), (self.RULES + self.RULES, "[exchange land] comes twice"),
-                           (self.RULES + "mode = delegat\n", "rules.conf:12: mode may have")):
+                           (self.RULES + "mode = delegat\n", "rules.conf:13: mode may have")):
             self.write("rules.conf", text)
             self.assertIn(what, self.says("check-config", code=FAILED))
 
