@@ -250,15 +250,15 @@ static err park_at(struct req *rq, struct place *p, bool *begin)
 {
 	void *token;
 	err e = request_park(rq, &token);
+	*begin = !p->asking;
+	p->asking = true;
 	if (e.kind != &PARKED)
-		return e;
+		return e;                        /* whoever cannot wait finds it the next time */
 	struct waiter *w = calloc(1, sizeof *w);
 	if (!w)
 		abort();
 	*w = (struct waiter){ p->waiters, token };
 	p->waiters = w;
-	*begin = !p->asking;
-	p->asking = true;
 	return e;
 }
 

@@ -8,7 +8,7 @@ bool outside_fit(const struct house *, struct str url);
 struct fetch_ask outside_ask(const struct house *, struct str url);      /* a GET; the caller may change what it asks */
 
 /* What clients publish at addresses of their own, kept for a while. While one is being fetched the request is parked (server.h): the error
- * is PARKED, and the handler runs again; so it is read before anything is changed. UNAVAILABLE when it cannot be had; then it is asked for
+ * is PARKED, and the handler runs again; so it is read before anything is changed. UNAVAILABLE when it cannot be had, or what asks is no request that could wait; then it is asked for
  * again REMOTE_RETRY seconds later. A document that could be had before stands in for REMOTE_STALE seconds. */
 enum { REMOTE_FRESH = 300, REMOTE_AGAIN = 10, REMOTE_RETRY = 5, REMOTE_STALE = 3600, REMOTE_MAX = 32 * 1024 };
 err remotes_new(struct arena *a, struct remotes **out);

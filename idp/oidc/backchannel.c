@@ -142,7 +142,7 @@ static void read_refusal(struct sent *s, struct bytes body)
 	if (!memchr(body.p, 0, body.n) && str_utf8(text) && !json_read_object(a, text, &o).kind) {
 		struct str code = json_text(o, "error"), more = json_text(o, "error_description");
 		if (code.n && str_printable(code) && str_printable(more))
-			snprintf(s->why, sizeof s->why, "HTTP 400, %.60s: %.160s", code.p, more.n ? more.p : "");
+			snprintf(s->why, sizeof s->why, "HTTP 400, %.60s%s%.160s", code.p, more.n ? ": " : "", more.n ? more.p : "");
 	}
 	arena_free(a);
 }
@@ -182,7 +182,7 @@ static struct sent *sent_new(struct backchannel *b, const struct delivery_row *d
 	return s;
 }
 
-/* What is asked, and under which jti; *state is where it ends when nothing can be asked, and why says why. */
+/* NOT_FOUND: there is nobody to tell. Whatever else is in the way may pass. */
 static err prepare(struct req *rq, const struct delivery_row *d, struct fetch_ask *ask, struct str *jti)
 {
 	const struct client *c;

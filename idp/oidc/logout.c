@@ -85,11 +85,11 @@ static void put_frames(struct req *rq, struct res *rs, const struct session_row 
 	}
 }
 
-static const char QUESTIONS[] = "logout";
+static const char QUESTIONS[] = "logout", FRAMED[] = "logout-framed";
 enum { QUESTION_LIVES = 600 };
 
-/* What was asked for waits under an id while the person is asked. */
-static err keep_question(struct req *rq, const struct leave *l, struct str *id)
+/* What was asked for waits under an id while the person is asked, or while frames are loaded. */
+static err keep_question(struct req *rq, const char *drawer, const struct leave *l, struct str *id)
 {
 	struct jw w = jw_new(rq->a, 32768);
 	struct str text;
@@ -99,10 +99,10 @@ static err keep_question(struct req *rq, const struct leave *l, struct str *id)
 	jw_opt(&w, "to", l->to);
 	jw_opt(&w, "state", l->state);
 	TRY(jw_done(&w, &text));
-	return eph_put(rq->house->eph, rq->a, QUESTIONS, *id, text, QUESTION_LIVES);
+	return eph_put(rq->house->eph, rq->a, drawer, *id, text, QUESTION_LIVES);
 }
 
-static err kept_question(struct req *rq, struct str id, struct leave *l)
+static err kept_question(struct req *rq, const char *drawer, struct str id, struct leave *l)
 {
 	struct str text;
 	bool found = false;
@@ -110,7 +110,7 @@ static err kept_question(struct req *rq, struct str id, struct leave *l)
 	*l = (struct leave){ 0 };
 	if (id.n != 43)
 		return OK;
-	TRY(eph_take(rq->house->eph, rq->a, QUESTIONS, id, &text, &found));
+	TRY(eph_take(rq->house->eph, rq->a, drawer, id, &text, &found));
 	if (!found)
 		return OK;
 	TRY(json_read_object(rq->a, text, &o));
@@ -167,7 +167,7 @@ static err leave(struct req *rq, struct res *rs, struct leave *l, const struct s
 {
 	TRY(services_of(rq, s, &l->services));
 	if (l->to.n && any_frames(&l->services))
-		TRY(keep_question(rq, l, &l->next));
+		TRY(keep_question(rq, FRAMED, l, &l->next));
 	TRY(session_end(rq, rs, s, l->client ? l->client->id : S(""), "signed out"));
 	return go(rq, rs, l, s);
 }
@@ -182,7 +182,7 @@ err sign_out(struct req *rq, struct res *rs, const struct session_row *s)
 static err ep_logout_done(struct req *rq, struct res *rs)
 {
 	struct leave l;
-	TRY(kept_question(rq, query(rq, "i"), &l));
+	TRY(kept_question(rq, FRAMED, query(rq, "i"), &l));
 	return go(rq, rs, &l, NULL);
 }
 
@@ -193,7 +193,7 @@ static err page_confirm(struct req *rq, struct res *rs, const struct leave *l, c
 	json_t *o = page_data(rq, l->client);
 	struct services services;
 	struct str id;
-	TRY(keep_question(rq, l, &id));
+	TRY(keep_question(rq, QUESTIONS, l, &id));
 	TRY(services_of(rq, s, &services));
 	put_services(&services, o);
 	json_put_str(o, "action", S("/logout/confirmed"));
@@ -242,7 +242,7 @@ static err ep_logout_confirmed(struct req *rq, struct res *rs)
 	struct leave l;
 	struct session_row *s;
 	TRY(session_now(rq, &s));
-	TRY(kept_question(rq, form(rq, "i"), &l));
+	TRY(kept_question(rq, QUESTIONS, form(rq, "i"), &l));
 	if (!s)
 		return page_signed_out(rq, rs, &l, NULL);
 	TRY(form_check(rq, s->sid));

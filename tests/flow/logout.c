@@ -31,6 +31,7 @@ static bool in(struct browser *b) { return to_app(get(b, request_of(b->a, "porta
 /* The question whether to sign out: nothing has happened yet. */
 #define is_question(b, rs) do { struct res *r = (rs); is_page(r, 200); assert_non_null(strstr(r->body.p, "value=\"logout\"")); assert_true(in(b)); } while (0)
 
+/* oidcc-rp-initiated-logout */
 TEST(a_hint_of_this_session_signs_out_at_once_and_leads_back_with_the_state)
 {
 	struct scene s = scene();
@@ -42,12 +43,23 @@ TEST(a_hint_of_this_session_signs_out_at_once_and_leads_back_with_the_state)
 	assert_int_equal(audits(s.t->w, "session.ended", "ok"), 1);
 }
 
+/* oidcc-rp-initiated-logout-no-state */
 TEST(without_a_state_none_comes_back)
 {
 	struct scene s = scene();
 	is_sent(out(s.b, "id_token_hint=%s&" BYE, s.hint.p), "https://portal.example/bye");
 	s = scene();
 	is_sent(out(s.b, "id_token_hint=%s&" BYE "&state=", s.hint.p), "https://portal.example/bye");
+}
+
+/* oidcc-rp-initiated-logout-no-post-logout-redirect-uri */
+TEST(without_an_address_to_go_to_a_page_of_ours_says_goodbye)
+{
+	struct scene s = scene();
+	struct res *rs = out(s.b, "id_token_hint=%s&state=x", s.hint.p);
+	is_page(rs, 200);
+	assert_null(strstr(rs->body.p, "portal.example"));
+	is_out(s.b);
 }
 
 TEST(the_session_s_tokens_die_with_it_but_those_for_later)
@@ -80,6 +92,7 @@ TEST(a_hint_that_has_expired_is_still_a_hint)
 	is_out(s.b);
 }
 
+/* oidcc-rp-initiated-logout-no-params, -only-state, -no-id-token-hint */
 TEST(where_nothing_proves_who_asks_the_person_is_asked)
 {
 	struct scene s = scene();
@@ -106,6 +119,7 @@ TEST(a_hint_of_another_session_asks)
 	assert_true(in(s.b));
 }
 
+/* oidcc-rp-initiated-logout-bad-id-token-hint, -modified-id-token-hint */
 TEST(a_hint_that_is_not_ours_ends_nothing_and_leads_nowhere)
 {
 	struct scene s = scene();
@@ -134,6 +148,7 @@ TEST(a_hint_that_is_not_ours_ends_nothing_and_leads_nowhere)
 		is_page(out(s.b, "id_token_hint=%s&" BYE "&state=x", BAD[i]), 200);
 }
 
+/* oidcc-rp-initiated-logout-bad-post-logout-redirect-uri, -query-added-to-post-logout-redirect-uri */
 TEST(only_a_registered_uri_is_gone_to_byte_for_byte)
 {
 	static const char *const BAD[] = {

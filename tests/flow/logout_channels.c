@@ -600,6 +600,21 @@ TEST(every_application_is_told_in_a_frame_and_only_then_is_the_browser_sent_on)
 	is_state(&s, "shop", "delivered", "200");
 }
 
+TEST(an_id_under_which_the_way_on_waits_is_no_answer_to_the_question_nor_the_other_way_round)
+{
+	struct scene s = framed();
+	struct res *asked = get(s.b, S("/logout?client_id=portal"));
+	struct str question = field(s.b, asked, "i");
+	assert_int_equal(question.n, 43);
+	is_page(get(s.b, str_fmt(s.a, "/logout/done?i=%s", question.p)), 200);
+	struct res *rs = logout_to(&s, "");
+	struct browser *other = browser(s.t->w);
+	sign_in(other, authorize(other, "left", ""), s.t->an);
+	asked = get(other, S("/logout"));
+	rs = go(other, "POST", S("/logout/confirmed"), str_fmt(s.a, "csrf=%s&i=%s&decision=logout", field(other, asked, "csrf").p, data_of(s.b, rs, "next").p).p);
+	is_page(rs, 200);                                       /* signed out, and sent nowhere */
+}
+
 TEST(where_nobody_wants_a_frame_the_browser_is_sent_on_at_once)
 {
 	struct scene s = scene();
