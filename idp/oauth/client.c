@@ -3,6 +3,7 @@
 #include "conf.h"
 #include "jwe.h"
 #include "profile.h"
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -173,19 +174,39 @@ static bool is_loopback(struct str host)
 	return false;
 }
 
-/* A name, an address or [an address], and perhaps a port: nothing that means something in a Content-Security-Policy, where it will stand. */
-static bool host_fit(struct str host) { return host.n > 0 && strspn(host.p, "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]") == host.n; }
+/* A name whose last label cannot be read as a number; or an IPv4 address in the one spelling that all read alike. */
+static bool name_fit(struct str host)
+{
+	unsigned char v4[4];
+	const char *dot = memrchr(host.p, '.', host.n), *last = dot ? dot + 1 : host.p;
+	if (*host.p == '.' || !*last || strstr(host.p, ".."))
+		return false;
+	return (*last >= 'a' && *last <= 'z') || inet_pton(AF_INET, host.p, v4) == 1;
+}
+
+/* RFC 3986 section 3.2 without userinfo: a host that every reader of URLs takes for the same one, and a port of digits. SEC-01.
+ * Nothing in it means something in a Content-Security-Policy either, where it will stand. */
+static bool authority_fit(struct arena *a, struct str at)
+{
+	static const char NAME[] = "abcdefghijklmnopqrstuvwxyz0123456789-._";
+	bool v6 = at.n && *at.p == '[';
+	size_t n = v6 ? strcspn(at.p, "]") + 1 : strspn(at.p, NAME);
+	unsigned char address[16];
+	int64_t port;
+	if (n == 0 || n > at.n || (v6 && inet_pton(AF_INET6, str_dup(a, at.p + 1, n - 2).p, address) != 1) || (!v6 && !name_fit(str_dup(a, at.p, n))))
+		return false;
+	return n == at.n || (at.p[n] == ':' && str_int(str_from(a, at, n + 1), 1, 65535, &port));
+}
 
 /* RFC 6749 section 3.1.2: absolute, without a fragment. RFC 8252 sections 7.1 and 7.3: plain http on the loopback address only, own
  * schemes only with a dot in them. */
 static bool uri_fit(struct arena *a, struct str uri)
 {
+	struct str host = host_of(a, uri);
 	if (!str_printable(uri) || strpbrk(uri.p, " #\\\"<>"))
 		return false;
-	if (str_starts(uri, S("https://")))
-		return host_fit(host_of(a, uri));
-	if (str_starts(uri, S("http://")))
-		return host_fit(host_of(a, uri)) && is_loopback(host_of(a, uri));
+	if (str_starts(uri, S("https://")) || str_starts(uri, S("http://")))
+		return authority_fit(a, host) && (uri.p[4] == 's' || is_loopback(host));
 	size_t scheme = strcspn(uri.p, ":");
 	return uri.p[scheme] == ':' && memchr(uri.p, '.', scheme) != NULL;
 }

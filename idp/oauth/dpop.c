@@ -1,6 +1,7 @@
 #include "oauth.h"
 #include "code.h"
 #include "hash.h"
+#include "oidc.h"
 #include "profile.h"
 #include "proof.h"
 #include "settings.h"
@@ -94,6 +95,7 @@ err dpop_read(struct req *rq, const struct client *c, struct str token, struct s
 	TRY(check_target(rq, &p));
 	TRY(check_token(rq, &p, token));
 	TRY(check_time(rq, &p, nonce));
+	TRY(envelope_ready(rq, c));              /* the second run of a parked request must not find its own proof */
 	TRY(check_first(rq, &p, nonce));
 	*confirm = str_fmt(rq->a, "jkt:%s", p.jkt.p);
 	return OK;

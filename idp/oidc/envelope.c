@@ -12,6 +12,13 @@ err client_signer(struct req *rq, const struct client *c, struct str alg, struct
 	return *out ? OK : fault(rq->a, &UNAVAILABLE, "no %s key signs now, as %s wants", alg.p, c->id.p);
 }
 
+err envelope_ready(struct req *rq, const struct client *c)
+{
+	const struct key_set *theirs;
+	bool encrypted = c->id_token.alg.n || c->userinfo.alg.n || c->introspection.alg.n;
+	return encrypted ? client_keys(rq, c, S(""), &theirs) : OK;
+}
+
 static err signed_for(struct req *rq, const struct client *c, const struct envelope *how, struct str typ, struct str claims, struct str *token)
 {
 	struct signer *signer;

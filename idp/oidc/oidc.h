@@ -33,6 +33,8 @@ void claims_names(struct jw *w);                      /* claims_supported, into 
 /* Who signs by alg now, for this client; borrowed until the request ends. UNAVAILABLE when no key of that alg signs. */
 struct signer;
 err client_signer(struct req *rq, const struct client *, struct str alg, struct signer **out);
+/* For whoever is about to spend something that comes only once: PARKED until the keys are here that this client's answers are encrypted to. */
+err envelope_ready(struct req *rq, const struct client *);
 /* Claims as the client registered to have them: signed, and encrypted to a key of its own. Before anything is spent: its keys may have to be
  * fetched (PARKED). UNAVAILABLE when it has no key to encrypt to. */
 err envelope(struct req *rq, const struct client *, const struct envelope *how, struct str typ, struct str claims, struct str *token);

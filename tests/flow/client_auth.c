@@ -354,6 +354,46 @@ TEST(a_registration_says_only_what_is_understood)
 	arena_free(a);
 }
 
+/* SEC-01: a host that we read in one way and a browser in another would be somebody else's. The URL tests of the Web Platform. */
+TEST(whatever_address_may_be_registered_a_browser_reads_as_we_do)
+{
+	static const char *const FILES[] = { "urltestdata.json", "ada_extra_urltestdata.json" };
+	struct arena *a = arena_new();
+	size_t seen = 0, taken = 0, i, k;
+	if (!t_corpora())
+		skip();
+	for (k = 0; k < sizeof FILES / sizeof *FILES; k++) {
+		json_t *all = json_own(a, json_load_file(str_fmt(a, "%s/url/%s", t_corpora(), FILES[k]).p, JSON_ALLOW_NUL, NULL)), *t;
+		assert_non_null(all);
+		json_array_foreach(all, i, t) {
+			struct client c;
+			struct str uri = json_text(t, "input"), host = json_text(t, "host");
+			if (!json_is_object(t) || strlen(uri.p) != uri.n)
+				continue;
+			if (str_starts(uri, S("http://")))                     /* most are; and that may be registered for the loopback alone */
+				uri = str_fmt(a, "https%s", uri.p + 4);
+			seen++;
+			struct str text = json_dump(a, json_own(a, json_pack("{s[s]ss}", "redirect_uris", uri.p, "token_endpoint_auth_method", "none")));
+			if (client_parse(a, S("x"), text, &c).kind || !str_starts(uri, S("https://")))
+				continue;
+			taken++;
+			if (str_is(json_text(t, "base"), "http://[0:0:0:0:0:0:0:0"))      /* fails by its base, which an absolute address has no need of */
+				continue;
+			if (json_object_get(t, "failure"))
+				fail_msg("%s is no address to a browser", uri.p);
+			struct str at = str_lower(a, str_dup(a, uri.p + 8, strcspn(uri.p + 8, "/?#")));
+			/* a browser leaves out the port that goes without saying, and shortens an IPv6 address */
+			bool same = str_eq(at, host) || str_eq(at, str_fmt(a, "%s:80", host.p)) || str_eq(at, str_fmt(a, "%s:443", host.p));
+			if (!same && (*at.p != '[' || *host.p != '['))
+				fail_msg("%s is at %s to us, and at %s to a browser", uri.p, at.p, host.p);
+		}
+	}
+	printf("%zu addresses, %zu taken\n", seen, taken);
+	assert_int_equal(seen, 902);
+	assert_int_equal(taken, 65);
+	arena_free(a);
+}
+
 TEST(redirect_uris_that_may_be_registered)
 {
 	struct arena *a = arena_new();
@@ -363,6 +403,10 @@ TEST(redirect_uris_that_may_be_registered)
 		{ "http://a.example/cb", false }, { "https://a.example/cb#f", false }, { "/cb", false }, { "https://", false }, { "javascript:alert(1)", false },
 		{ "data:text/html,x", false }, { "https://u@a.example/", false }, { "http://127.0.0.1.evil.example/", false }, { "http://localhost@evil.example/", false },
 		{ "https://a.example/ b", false }, { "https://a.example\\\\@b.example/", false },
+		{ "http://localhost:80@evil.example/", false }, { "http://127.0.0.1:1@evil.example/", false }, { "https://a.example:8443/cb", true },
+		{ "https://10.0.0.1/cb", true }, { "https://10.1/cb", false }, { "https://0x7f.1/", false }, { "https://a.example./", false }, { "https://a..b/", false },
+		{ "https://a.example:/", false }, { "https://a.example:0/", false }, { "https://a.example:65536/", false }, { "https://a_b.example/", true },
+		{ "http://[::1]:80/cb", true }, { "http://[::1/cb", false }, { "http://[::1]x/cb", false }, { "https://[::]:1/", true }, { "https://%61.example/", false },
 	};
 	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
 		err e = client_parse(a, S("x"), str_fmt(a, "{\"redirect_uris\":[\"%s\"],\"token_endpoint_auth_method\":\"none\"}", CASES[i].uri), &c);

@@ -2,6 +2,7 @@
 #include "audit_of.h"
 #include "code.h"
 #include "fake.h"
+#include "holder.h"
 #include "hash.h"
 #include "jws.h"
 #include "rand.h"
@@ -133,6 +134,35 @@ TEST(keys_are_read_from_the_jwks_uri_and_kept_for_a_while)
 	pass(w, REMOTE_FRESH + 1);
 	is_tokens(w, by_key(w, "firm", one));
 	assert_int_equal(asked_for("/jwks"), 2);
+}
+
+/* Both requests wait for the keys, and run a second time with the proof that came once. */
+TEST(answers_are_encrypted_to_a_key_at_the_jwks_uri_and_waiting_for_it_spends_no_proof)
+{
+	struct world *w = town_with_site();
+	struct signer *key = holder(w, "ES256");
+	w->conf.access_lives = 3600;
+	publish("/enc", 200, S("{\"keys\":[{\"use\":\"enc\",\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ\","
+		"\"y\":\"e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck\"}]}"));
+	one_more(w, "safe", str_fmt(w->a, ",\"jwks_uri\":\"%s\",\"id_token_encrypted_response_alg\":\"ECDH-ES\",\"userinfo_encrypted_response_alg\":\"ECDH-ES\"",
+	                            site_url(w, "/enc").p).p);
+	struct str body = str_fmt(w->a, "grant_type=authorization_code&code=%s&redirect_uri=https%%3A%%2F%%2Fsafe.example%%2Fcb", consent(w, "safe", "openid", "").p);
+	struct res *rs = ask(w, "POST", "/token", str_fmt(w->a, "%s%s", as(w, "safe").p, proof_line(w, key, (struct proof_wish){ 0 }).p).p, body.p);
+	is_tokens(w, rs);
+	assert_true(str_starts(told(w, rs, "id_token"), S("eyJhbGciOiJFQ0RILUVTIi")));       /* {"alg":"ECDH-ES" */
+	assert_int_equal(asked_for("/enc"), 1);
+	pass(w, REMOTE_FRESH + 1);
+	struct res *info = ask(w, "GET", "/userinfo", shown_with(w, told(w, rs, "access_token"), key, (struct proof_wish){ 0 }).p, "");
+	is_status(info, 200);
+	assert_str(info->type, "application/jwt");
+	assert_int_equal(asked_for("/enc"), 2);
+
+	/* nothing to encrypt to: nothing is told, and nothing is spent */
+	publish("/enc", 200, S("{\"keys\":[]}"));
+	pass(w, REMOTE_FRESH + 1);
+	struct str code = consent(w, "safe", "openid", "");
+	is_fault(redeem(w, "safe", code), UNAVAILABLE);
+	is_fault(redeem(w, "safe", code), UNAVAILABLE);
 }
 
 /* oidcc-refresh-token-rp-key-rotation */
