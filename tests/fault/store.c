@@ -147,6 +147,22 @@ VERB(v_status) { struct migration *o; size_t n; return store_migrate_status(s, a
 VERB(v_code_look) { struct code_row *c; struct grant_row *g; return store_code_look(s, a, S("c-0"), &c, &g); }
 VERB(v_refresh_look) { struct refresh_row *c; struct grant_row *g; return store_refresh_look(s, a, S("r-0"), &c, &g); }
 
+static struct invite_row an_invite(const char *name) { return (struct invite_row){ .id = str_of(name), .hash = str_of(name), .uses_left = 1000, .expires_at = NOW + 60 }; }
+
+VERB(v_invite) { struct invite_row *o; return store_invite(s, a, S("standing"), &o); }
+VERB(v_invite_list) { struct invite_row *o; size_t n; return store_invite_list(s, a, S(""), 9, &o, &n); }
+VERB(v_invite_add) { struct invite_row v = an_invite(id(a, "invite", r).p); return store_invite_add(s, a, &v, ev); }
+VERB(v_invite_revoke) { bool b; return store_invite_revoke(s, a, S("doomed"), NOW, &b, ev); }
+VERB(v_registered) { struct client_row *c; struct str scope; return store_registered(s, a, S("app"), S("token"), &c, &scope); }
+
+VERB(v_register)
+{
+	struct invite_row v = an_invite("standing");
+	struct registration g = { .client = { .id = id(a, "registered", r), .version = 1 }, .token_hash = id(a, "token", r), .scope = S(""), .invite = &v };
+	enum registered o;
+	return store_register(s, a, &g, 1000, NOW, ev, &o);
+}
+
 VERB(v_person_by_sub) { struct person_row *o; return store_person_by_sub(s, a, S("app"), S("sub"), &o); }
 VERB(v_decoupled_look) { struct decoupled_row *d; struct grant_row *g; return store_decoupled_look(s, a, S("device"), S("d-open"), &d, &g); }
 VERB(v_decoupled_find) { struct decoupled_row *d; return store_decoupled_find(s, a, S("device"), S("open"), &d); }
@@ -211,6 +227,7 @@ static const struct verb { const char *name; err (*say)(struct store *, struct a
 	V(sessions_end), V(sessions_expire), V(session_list), V(cert_revoked), V(client_sign_out), V(delivery_claim), V(delivery_list), V(delivery_retry), V(delivery_later),
 	V(delivery_over),
 	V(session_clients), V(consent), V(consent_give), V(consent_withdraw), V(code_put), V(code_look), V(code_redeem), V(refresh_look), V(refresh_use), V(refresh_rotate),
+	V(invite), V(invite_list), V(invite_add), V(invite_revoke), V(register), V(registered),
 	V(person_by_sub), V(decoupled_put), V(decoupled_look), V(decoupled_find), V(decoupled_decide), V(decoupled_redeem),
 	V(grant_put), V(grant_revoke), V(token_revoke), V(token_live), V(rests_live), V(login_live), V(once), V(key_list), V(key_add), V(key_set), V(audit), V(audit_tail), V(ready), V(status), V(expire),
 };
@@ -244,12 +261,16 @@ static void ready(struct w *w)
 	fine(store_decoupled_put(w->s, w->a, &open, &ev[8]));
 	fine(store_decoupled_put(w->s, w->a, &granted, &ev[9]));
 	fine(store_decoupled_decide(w->s, w->a, S("device"), S("granted"), NOW, &(struct decision){ .grant = &g2 }, &ev[10], &b));
+	struct invite_row standing = an_invite("standing"), doomed_invite = an_invite("doomed");
+	fine(store_invite_add(w->s, w->a, &standing, &ev[11]));
+	fine(store_invite_add(w->s, w->a, &doomed_invite, &ev[12]));
 }
 
 #define ALL_OF(table) "SELECT * FROM " table " ORDER BY 1, 2"
 static const char *const TABLES[] = {
 	ALL_OF("client"), ALL_OF("person"), ALL_OF("trust"), ALL_OF("certificate"), ALL_OF("binding"), ALL_OF("session"), ALL_OF("consent"), ALL_OF("grants"), ALL_OF("code"),
-	ALL_OF("refresh"), ALL_OF("revoked_token"), ALL_OF("once"), ALL_OF("signing_key"), ALL_OF("audit"), ALL_OF("logout_delivery"), ALL_OF("decoupled"),
+	ALL_OF("refresh"), ALL_OF("revoked_token"), ALL_OF("once"), ALL_OF("signing_key"), ALL_OF("audit"), ALL_OF("logout_delivery"), ALL_OF("decoupled"), ALL_OF("invite"),
+	ALL_OF("registration"),
 };
 
 /* All that is stored, as one text: rows of every table, in order. */
