@@ -20,13 +20,13 @@
 enum { MAX_CONNECTIONS = 2048, BUFFER = 65536, MAX_TOKENS = 256 };
 
 struct plan {
-	const char *scenario, *client, *secret, *redirect, *cookie, *cert, *key, *origin, *tokens_file;
+	const char *scenario, *client, *secret, *client_key, *redirect, *cookie, *cert, *key, *origin, *tokens_file;
 	int port, connections, seconds;
 	struct str basic;
 	struct str tokens[MAX_TOKENS];
 	size_t ntokens;
 	struct str cert_b64;
-	EVP_PKEY *signer;
+	EVP_PKEY *signer, *client_signer;
 };
 
 struct conn {
@@ -37,6 +37,9 @@ struct conn {
 	size_t head, n;              /* the last answer: its head ends at head, its body at n */
 	int status;
 	struct str cookies, begun, kept_cookies;
+	EVP_PKEY *held;              /* what its proofs are made with, and the public half */
+	struct str jwk;
+	char refresh[128];           /* its refresh token; "" = not signed in */
 	int64_t *took;               /* microseconds of each walk */
 	size_t done, cap, failed;
 	char sample[300];            /* of the first failure */
@@ -140,32 +143,116 @@ static bool discovery(struct conn *c) { return ask(c, "GET", S("/.well-known/ope
 
 static struct str cookie_header(struct conn *c, struct str cookies) { return cookies.n ? str_fmt(c->a, "Cookie: %s\r\n", cookies.p) : S(""); }
 
-static struct str authorize_target(struct conn *c, struct str verifier)
+static struct str request_of(struct conn *c, struct str verifier)
 {
 	struct buf b = buf_new(c->a, 1024, 8192);
-	buf_fmt(&b, "/authorize?response_type=code&scope=openid&client_id=%s&code_challenge_method=S256&code_challenge=%s&state=%s&nonce=%s&redirect_uri=",
+	buf_fmt(&b, "response_type=code&scope=openid&client_id=%s&code_challenge_method=S256&code_challenge=%s&state=%s&nonce=%s&redirect_uri=",
 		c->plan->client, hash_of(c->a, verifier).p, rand_token(c->a).p, rand_token(c->a).p);
 	buf_url(&b, str_of(c->plan->redirect));
 	return (struct str){ b.p, b.n };
 }
 
-static bool redeem(struct conn *c, struct str location, struct str verifier)
+static struct str authorize_target(struct conn *c, struct str verifier) { return str_fmt(c->a, "/authorize?%s", request_of(c, verifier).p); }
+
+/* headers and more: how the client shows who it is */
+static bool redeem(struct conn *c, struct str verifier, struct str headers, struct str more)
 {
-	struct str code = between(c, location, "code=", "&");
+	struct str code = between(c, header_of(c, "Location"), "code=", "&");
 	struct buf b = buf_new(c->a, 1024, 8192);
 	if (!code.n)
 		return false;
 	buf_fmt(&b, "grant_type=authorization_code&code=%s&code_verifier=%s&redirect_uri=", code.p, verifier.p);
 	buf_url(&b, str_of(c->plan->redirect));
-	return ask(c, "POST", S("/token"), c->plan->basic, (struct str){ b.p, b.n }) && c->status == 200;
+	buf_str(&b, more);
+	return ask(c, "POST", S("/token"), headers, (struct str){ b.p, b.n }) && c->status == 200;
+}
+
+static bool comes_signed_in(struct conn *c, struct str target)
+{
+	return ask(c, "GET", target, cookie_header(c, str_of(c->plan->cookie)), S("")) && c->status == 303;
 }
 
 /* Someone who is signed in opens one more application: authorization with PKCE, code, tokens. */
 static bool code_flow(struct conn *c)
 {
 	struct str verifier = rand_token(c->a);
-	return ask(c, "GET", authorize_target(c, verifier), cookie_header(c, str_of(c->plan->cookie)), S("")) && c->status == 303
-		&& redeem(c, header_of(c, "Location"), verifier);
+	return comes_signed_in(c, authorize_target(c, verifier)) && redeem(c, verifier, c->plan->basic, S(""));
+}
+
+/* RFC 7518 section 3.4: r || s */
+static struct bytes es256(struct conn *c, EVP_PKEY *key, struct bytes input)
+{
+	unsigned char der[128], *raw = make_n(c->a, unsigned char, 64);
+	size_t n = sizeof der;
+	EVP_MD_CTX *x = EVP_MD_CTX_new();
+	if (EVP_DigestSignInit(x, NULL, EVP_sha256(), NULL, key) != 1 || EVP_DigestSign(x, der, &n, input.p, input.n) != 1)
+		abort();
+	EVP_MD_CTX_free(x);
+	const unsigned char *p = der;
+	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)n);
+	BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, 32);
+	BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + 32, 32);
+	ECDSA_SIG_free(sig);
+	return (struct bytes){ raw, 64 };
+}
+
+static struct str jws(struct conn *c, EVP_PKEY *key, struct str head, struct str claims)
+{
+	struct str input = str_fmt(c->a, "%s.%s", b64url(c->a, str_bytes(head)).p, b64url(c->a, str_bytes(claims)).p);
+	return str_fmt(c->a, "%s.%s", input.p, b64url(c->a, es256(c, key, str_bytes(input))).p);
+}
+
+/* RFC 9449 section 4.2 */
+static struct str proof(struct conn *c, const char *path)
+{
+	struct str head = str_fmt(c->a, "{\"typ\":\"dpop+jwt\",\"alg\":\"ES256\",\"jwk\":%s}", c->jwk.p);
+	struct str claims = str_fmt(c->a, "{\"htm\":\"POST\",\"htu\":\"%s%s\",\"iat\":%lld,\"jti\":\"%s\"}", c->plan->origin, path,
+		(long long)time(NULL), rand_token(c->a).p);
+	return str_fmt(c->a, "DPoP: %s\r\n", jws(c, c->held, head, claims).p);
+}
+
+/* RFC 7523 section 2.2 */
+static struct str assertion(struct conn *c)
+{
+	const char *id = c->plan->client;
+	struct str claims = str_fmt(c->a, "{\"iss\":\"%s\",\"sub\":\"%s\",\"aud\":\"%s\",\"exp\":%lld,\"jti\":\"%s\"}", id, id, c->plan->origin,
+		(long long)time(NULL) + 60, rand_token(c->a).p);
+	return str_fmt(c->a, "&client_assertion_type=urn%%3Aietf%%3Aparams%%3Aoauth%%3Aclient-assertion-type%%3Ajwt-bearer&client_assertion=%s",
+		jws(c, c->plan->client_signer, S("{\"alg\":\"ES256\"}"), claims).p);
+}
+
+/* The same by FAPI 2.0 (section 5.3.2): the request is pushed, the client signs who it is, and what it gets is bound to the key of its proofs. */
+static bool fapi_flow(struct conn *c)
+{
+	struct str verifier = rand_token(c->a), request = str_fmt(c->a, "%s%s", request_of(c, verifier).p, assertion(c).p);
+	if (!ask(c, "POST", S("/par"), proof(c, "/par"), request) || c->status != 201)
+		return false;
+	struct str uri = between(c, body_of(c), "\"request_uri\":\"", "\"");
+	return comes_signed_in(c, str_fmt(c->a, "/authorize?client_id=%s&request_uri=%s", c->plan->client, uri.p))
+		&& redeem(c, verifier, proof(c, "/token"), assertion(c));
+}
+
+static bool keep_refresh(struct conn *c)
+{
+	int n = snprintf(c->refresh, sizeof c->refresh, "%s", between(c, body_of(c), "\"refresh_token\":\"", "\"").p);
+	return n > 0 && n < (int)sizeof c->refresh && strstr(body_of(c).p, "\"token_type\":\"DPoP\"");
+}
+
+static bool first_refresh(struct conn *c)
+{
+	struct str verifier = rand_token(c->a);
+	return comes_signed_in(c, authorize_target(c, verifier))
+		&& redeem(c, verifier, proof(c, "/token"), str_fmt(c->a, "&client_id=%s", c->plan->client)) && keep_refresh(c);
+}
+
+/* An application without a secret keeps its citizen signed in: each token is good with a proof by its key, once, for its successor. */
+static bool dpop_refresh(struct conn *c)
+{
+	if (!*c->refresh && !first_refresh(c))
+		return false;
+	struct str form = str_fmt(c->a, "grant_type=refresh_token&client_id=%s&refresh_token=%s", c->plan->client, c->refresh);
+	*c->refresh = 0;
+	return ask(c, "POST", S("/token"), proof(c, "/token"), form) && c->status == 200 && keep_refresh(c);
 }
 
 static struct str path_of(struct conn *c, struct str url)
@@ -191,21 +278,11 @@ static bool follow(struct conn *c)
 /* A Web eID token over this page's challenge (SIGNATURES.md 2.1), ES256. */
 static struct str token_for(struct conn *c, struct str nonce)
 {
-	unsigned char m[64], der[128], raw[64];
-	size_t n = sizeof der;
+	unsigned char m[64];
 	sha256(c->plan->origin, strlen(c->plan->origin), m);
 	sha256(nonce.p, nonce.n, m + 32);
-	EVP_MD_CTX *x = EVP_MD_CTX_new();
-	if (EVP_DigestSignInit(x, NULL, EVP_sha256(), NULL, c->plan->signer) != 1 || EVP_DigestSign(x, der, &n, m, sizeof m) != 1)
-		abort();
-	EVP_MD_CTX_free(x);
-	const unsigned char *p = der;
-	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)n);
-	BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, 32);
-	BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + 32, 32);
-	ECDSA_SIG_free(sig);
 	return str_fmt(c->a, "{\"unverifiedCertificate\":\"%s\",\"algorithm\":\"ES256\",\"signature\":\"%s\",\"format\":\"web-eid:1.0\"}",
-		c->plan->cert_b64.p, b64(c->a, (struct bytes){ raw, sizeof raw }).p);
+		c->plan->cert_b64.p, b64(c->a, es256(c, c->plan->signer, (struct bytes){ m, sizeof m })).p);
 }
 
 static bool answer_challenge(struct conn *c)
@@ -250,7 +327,7 @@ static bool certificate_login(struct conn *c)
 static const struct scenario { const char *name; bool (*walk)(struct conn *); } SCENARIOS[] = {
 	{ "client_credentials", client_credentials }, { "introspection", introspection }, { "token_exchange", token_exchange }, { "jwks", jwks }, { "discovery", discovery },
 	{ "code_flow", code_flow }, { "certificate_login", certificate_login },
-	{ "certificate_flow", certificate_flow },
+	{ "certificate_flow", certificate_flow }, { "fapi_flow", fapi_flow }, { "dpop_refresh", dpop_refresh },
 };
 
 /* ---- running ---------------------------------------------------------------------------------------------------------------- */
@@ -266,6 +343,19 @@ static void walked(struct conn *c, int64_t us)
 	c->took[c->done++] = us;
 }
 
+/* Each connection is an application of its own. */
+static void hold_key(struct conn *c)
+{
+	unsigned char *at = NULL;            /* 04 || x || y */
+	struct arena *kept = arena_new();
+	c->held = EVP_EC_gen("P-256");
+	if (!c->held || EVP_PKEY_get1_encoded_public_key(c->held, &at) != 65)
+		abort();
+	c->jwk = str_fmt(kept, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%s\",\"y\":\"%s\"}", b64url(kept, (struct bytes){ at + 1, 32 }).p,
+		b64url(kept, (struct bytes){ at + 33, 32 }).p);
+	OPENSSL_free(at);
+}
+
 static void *run(void *p)
 {
 	struct conn *c = p;
@@ -275,6 +365,7 @@ static void *run(void *p)
 			walk = SCENARIOS[i].walk;
 	if (!walk)
 		abort();
+	hold_key(c);
 	bool open = open_conn(c);
 	while (!over) {
 		int64_t began = now_us();
@@ -282,7 +373,7 @@ static void *run(void *p)
 			walked(c, now_us() - began);
 		} else {
 			if (!c->failed++)
-				snprintf(c->sample, sizeof c->sample, "%d %.200s", c->status, c->in);
+				snprintf(c->sample, sizeof c->sample, "%d %.250s", c->status, c->in + c->head);
 			open = open_conn(c);
 			if (c->failed > 1000)
 				break;
@@ -290,6 +381,7 @@ static void *run(void *p)
 		arena_reset(c->a);
 	}
 	close(c->fd);
+	EVP_PKEY_free(c->held);
 	return NULL;
 }
 
@@ -341,25 +433,35 @@ static void read_tokens(struct arena *a, struct plan *p)
 		fclose(f);
 }
 
-static void read_key(struct arena *a, struct plan *p)
+static EVP_PKEY *read_key(const char *path)
 {
-	FILE *f = *p->key ? fopen(p->key, "r") : NULL;
-	if (!f)
-		return;
-	p->signer = PEM_read_PrivateKey(f, NULL, NULL, NULL);
-	fclose(f);
-	f = fopen(p->cert, "r");
+	FILE *f = fopen(path, "r");
+	EVP_PKEY *key = f ? PEM_read_PrivateKey(f, NULL, NULL, NULL) : NULL;
+	if (f)
+		fclose(f);
+	if (*path && !key) {
+		fprintf(stderr, "%s does not read\n", path);
+		exit(2);
+	}
+	return key;
+}
+
+static struct str read_cert(struct arena *a, const char *path)
+{
+	FILE *f = fopen(path, "r");
 	X509 *x = f ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
 	unsigned char *der = NULL;
 	int n = x ? i2d_X509(x, &der) : 0;
-	if (!p->signer || n <= 0) {
-		fprintf(stderr, "certificate or key do not read\n");
+	if (f)
+		fclose(f);
+	if (*path && n <= 0) {
+		fprintf(stderr, "%s does not read\n", path);
 		exit(2);
 	}
-	p->cert_b64 = b64(a, (struct bytes){ der, (size_t)n });
+	struct str text = b64(a, (struct bytes){ der, n > 0 ? (size_t)n : 0 });
 	OPENSSL_free(der);
 	X509_free(x);
-	fclose(f);
+	return text;
 }
 
 int main(int argc, char **argv)
@@ -367,17 +469,19 @@ int main(int argc, char **argv)
 	struct arena *a = arena_new();
 	struct plan p = {
 		.scenario = argument(argc, argv, "--scenario", "jwks"), .client = argument(argc, argv, "--client", ""), .secret = argument(argc, argv, "--secret", ""),
-		.redirect = argument(argc, argv, "--redirect", ""), .cookie = argument(argc, argv, "--cookie", ""), .cert = argument(argc, argv, "--cert", ""),
-		.key = argument(argc, argv, "--key", ""), .origin = argument(argc, argv, "--origin", ""), .tokens_file = argument(argc, argv, "--tokens", ""),
-		.port = atoi(argument(argc, argv, "--port", "28080")), .connections = atoi(argument(argc, argv, "--connections", "64")),
-		.seconds = atoi(argument(argc, argv, "--seconds", "5")),
+		.client_key = argument(argc, argv, "--client-key", ""), .redirect = argument(argc, argv, "--redirect", ""), .cookie = argument(argc, argv, "--cookie", ""),
+		.cert = argument(argc, argv, "--cert", ""), .key = argument(argc, argv, "--key", ""), .origin = argument(argc, argv, "--origin", ""),
+		.tokens_file = argument(argc, argv, "--tokens", ""), .port = atoi(argument(argc, argv, "--port", "28080")),
+		.connections = atoi(argument(argc, argv, "--connections", "64")), .seconds = atoi(argument(argc, argv, "--seconds", "5")),
 	};
 	if (p.connections < 1 || p.connections > MAX_CONNECTIONS || p.seconds < 1 || p.seconds > 120)
 		return 2;
 	struct str pair = str_fmt(a, "%s:%s", p.client, p.secret);
 	p.basic = str_fmt(a, "Authorization: Basic %s\r\n", b64(a, str_bytes(pair)).p);
 	read_tokens(a, &p);
-	read_key(a, &p);
+	p.signer = read_key(p.key);
+	p.client_signer = read_key(p.client_key);
+	p.cert_b64 = read_cert(a, p.cert);
 
 	struct conn *conns = calloc((size_t)p.connections, sizeof *conns);
 	pthread_t *threads = calloc((size_t)p.connections, sizeof *threads);
