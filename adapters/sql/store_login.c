@@ -117,7 +117,7 @@ err store_session_end(struct store *s, struct arena *a, struct str id_hash, epoc
 err store_sessions_expire(struct store *s, struct arena *a, epoch now, int64_t most, const struct audit *ev, size_t *ended)
 {
 	struct stmt st[] = {
-		SQL(END("$1", "$2") " AND id_hash IN (SELECT id_hash FROM session WHERE ended_at = 0 AND expires_at <= $1 ORDER BY expires_at LIMIT $3) RETURNING sid",
+		SQL(END("$1", "$2") " AND id_hash IN (SELECT id_hash FROM session WHERE ended_by IS NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $3) RETURNING sid",
 			num(now), txt(ev->id), num(most)),
 		THEY_ENDED(now, ev, ev->event, ev->why, ev->detail),
 	};
