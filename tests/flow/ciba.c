@@ -221,7 +221,7 @@ TEST(a_request_has_one_hint_and_openid)
 TEST(a_hint_that_names_nobody_who_could_be_asked_is_told)
 {
 	struct world *w = with_clients()->w;
-	static const char *const NOBODY[] = { "tel:%2B84912345678", "tel:%2B84912345678;number=", "tel:12;number=" AN, "tel:%2B84912345678;number=12", AN, "0912345678",
+	static const char *const NOBODY[] = { "tel:%2B84912345678", "tel:%2B84912345678;number=", ("tel:12;number=" AN), "tel:%2B84912345678;number=12", AN, "0912345678",
 		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "%00", "buffy@id.example" };
 	for (size_t i = 0; i < sizeof NOBODY / sizeof *NOBODY; i++) {
 		struct res *rs = asks_as(w, "counter", str_fmt(w->a, "scope=openid&login_hint=%s", NOBODY[i]).p);

@@ -358,10 +358,10 @@ TEST(a_registration_says_only_what_is_understood)
 TEST(whatever_address_may_be_registered_a_browser_reads_as_we_do)
 {
 	static const char *const FILES[] = { "urltestdata.json", "ada_extra_urltestdata.json" };
-	struct arena *a = arena_new();
-	size_t seen = 0, taken = 0, i, k;
 	if (!t_corpora())
 		skip();
+	struct arena *a = arena_new();
+	size_t seen = 0, taken = 0, i, k;
 	for (k = 0; k < sizeof FILES / sizeof *FILES; k++) {
 		json_t *all = json_own(a, json_load_file(str_fmt(a, "%s/url/%s", t_corpora(), FILES[k]).p, JSON_ALLOW_NUL, NULL)), *t;
 		assert_non_null(all);
