@@ -56,6 +56,9 @@ static const struct { const char *option, *member; bool list; } MEMBERS[] = {
 	{ "--audience", "audiences", true }, { "--uri", "client_uri", false }, { "--tls-subject", "tls_client_auth_subject_dn", false },
 	{ "--jwks-uri", "jwks_uri", false }, { "--logo", "logo_uri", false }, { "--policy", "policy_uri", false }, { "--tos", "tos_uri", false },
 	{ "--login", "initiate_login_uri", false }, { "--contact", "contacts", true },
+	{ "--userinfo-alg", "userinfo_signed_response_alg", false }, { "--introspection-alg", "introspection_signed_response_alg", false },
+	{ "--encrypt-alg", "id_token_encrypted_response_alg", false }, { "--encrypt-enc", "id_token_encrypted_response_enc", false },
+	{ "--encrypt-userinfo-alg", "userinfo_encrypted_response_alg", false }, { "--encrypt-userinfo-enc", "userinfo_encrypted_response_enc", false },
 	{ "--ciba", "backchannel_token_delivery_mode", false }, { "--ciba-notify", "backchannel_client_notification_endpoint", false },
 	{ "--ciba-alg", "backchannel_authentication_request_signing_alg", false },
 };
@@ -283,6 +286,7 @@ const struct command CLIENT_COMMANDS[] = {
 	  "[--resource URI]... [--details TYPE]... [--request-uri URI]... [--par] [--signed-requests] "
 	  "[--logo URI] [--policy URI] [--tos URI] [--login URI] [--contact EMAIL]... "
 	  "[--backchannel-logout URI] [--frontchannel-logout URI] "
+	  "[--userinfo-alg ALG] [--introspection-alg ALG] [--encrypt-alg ALG] [--encrypt-enc ENC] [--encrypt-userinfo-alg ALG] [--encrypt-userinfo-enc ENC] "
 	  "[--pkce] [--bound-tokens] [--dpop] [--trusted] [--id ID]",
 	  "register an application; its secret is printed once", add, NEEDS_SCHEMA },
 	{ "client", "list", "", "all applications", list, NEEDS_SCHEMA },
