@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real clients against a real MotID: mod_auth_openidc (Apache), openid-client and oauth4webapi (Node), Authlib (Python) and an API behind nginx. They log
 in by SIM signature and by USB token, refresh and log out; what they run is what `motid client snippet` prints. Everything is the demonstration of deploy/quickstart, in a folder of its own."""
-import base64, http.server, json, os, shutil, socket, subprocess, sys, tempfile, threading, time, unittest
+import base64, contextlib, http.server, json, os, shutil, signal, socket, subprocess, sys, tempfile, threading, time, unittest
 import urllib.error, urllib.parse, urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -33,6 +33,24 @@ def tearDownModule():
 def subscriber(operator):
     return next(s for s in demo["sim"]["subscribers"] if s["operator"] == operator)
 
+@contextlib.contextmanager
+def apache_with(line, other):
+    """Apache reads its configuration again, with one line of it changed."""
+    path = os.path.join(home, "apache.conf")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    assert line in text
+    def reads(what):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(what)
+        with open(os.path.join(home, "apache.pid")) as f:
+            os.kill(int(f.read()), signal.SIGUSR1)
+    reads(text.replace(line, other))
+    try:
+        yield
+    finally:
+        reads(text)
+
 class Mod_auth_openidc(unittest.TestCase):
     def signed_in(self, claims, acr):
         self.assertEqual(claims["iss"], demo["issuer"])
@@ -62,6 +80,17 @@ class Mod_auth_openidc(unittest.TestCase):
             out = browser.send(out, "/logout/confirmed", decision="logout")
         self.assertEqual(out.url, demo["app"] + "/")
         self.assertIn("/login", urllib.parse.urlsplit(browser.open(demo["app"] + "/app/").url).path)
+
+    def test_refreshes_before_its_token_expires(self):
+        """A token that lives for five minutes is renewed at once by an Apache that wants ten."""
+        browser = check.Browser()
+        check.by_sim(demo, subscriber("song-hong"), browser)
+        refreshed = lambda: sum(r["event"] == "token.issued" and r["detail"].get("grant_type") == "refresh_token" for r in json.loads(tool("audit", "tail", "--limit", "200", "--json")))
+        before, end = refreshed(), time.monotonic() + 20
+        with apache_with("OIDCRefreshAccessTokenBeforeExpiry 60", "OIDCRefreshAccessTokenBeforeExpiry 600"):
+            while refreshed() < before + 2 and time.monotonic() < end:         # the second with what the first was given
+                self.assertTrue(browser.open(demo["app"] + "/app/").claims.get("sub"))
+        self.assertGreaterEqual(refreshed(), before + 2)
 
     def test_is_told_when_the_session_ends_elsewhere(self):
         """Back-channel logout: Apache's own session ends, though the browser was never there."""
