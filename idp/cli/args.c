@@ -174,6 +174,18 @@ static err read_stdin(struct run *r, size_t max, struct str *out)
 	return OK;
 }
 
+void args_write(const struct run *r, struct jw *w, const struct option *o)
+{
+	for (; o->name; o++) {
+		if (!arg_there(r, o->name))
+			continue;
+		if (o->list)
+			jw_strs(w, o->member, args_all(r, o->name));
+		else
+			jw_str(w, o->member, arg(r, o->name));
+	}
+}
+
 err arg_file(struct run *r, const char *name, size_t max, struct str *out)
 {
 	struct str path = arg(r, name);

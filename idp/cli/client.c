@@ -47,7 +47,7 @@ static err id_of(struct run *r, struct str *id)
 }
 
 /* Option, RFC 7591 name, and whether it is a list there. Those that were not given are left to client_parse. */
-static const struct { const char *option, *member; bool list; } MEMBERS[] = {
+static const struct option OPTIONS[] = {
 	{ "--name", "client_name", false }, { "--redirect", "redirect_uris", true }, { "--post-logout", "post_logout_redirect_uris", true },
 	{ "--backchannel-logout", "backchannel_logout_uri", false }, { "--frontchannel-logout", "frontchannel_logout_uri", false },
 	{ "--grant", "grant_types", true }, { "--scope", "scope", false }, { "--alg", "id_token_signed_response_alg", false },
@@ -61,6 +61,7 @@ static const struct { const char *option, *member; bool list; } MEMBERS[] = {
 	{ "--encrypt-userinfo-alg", "userinfo_encrypted_response_alg", false }, { "--encrypt-userinfo-enc", "userinfo_encrypted_response_enc", false },
 	{ "--ciba", "backchannel_token_delivery_mode", false }, { "--ciba-notify", "backchannel_client_notification_endpoint", false },
 	{ "--ciba-alg", "backchannel_authentication_request_signing_alg", false },
+	{ 0 },
 };
 
 static err read_jwks(struct run *r, struct jw *w)
@@ -81,14 +82,7 @@ static err metadata_of(struct run *r, struct str method, struct str secret, stru
 {
 	struct jw w = jw_new(r->a, JSON_MAX_SIZE);
 	jw_object(&w, NULL);
-	for (size_t i = 0; i < sizeof MEMBERS / sizeof *MEMBERS; i++) {
-		if (!arg_there(r, MEMBERS[i].option))
-			continue;
-		if (MEMBERS[i].list)
-			jw_strs(&w, MEMBERS[i].member, args_all(r, MEMBERS[i].option));
-		else
-			jw_str(&w, MEMBERS[i].member, arg(r, MEMBERS[i].option));
-	}
+	args_write(r, &w, OPTIONS);
 	jw_str(&w, "token_endpoint_auth_method", method);
 	TRY(read_jwks(r, &w));
 	if (!str_empty(secret))

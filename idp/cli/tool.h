@@ -41,6 +41,9 @@ struct str arg(const struct run *, const char *name);             /* "" when it 
 bool arg_there(const struct run *, const char *name);
 struct strs args_all(const struct run *, const char *name);
 err arg_file(struct run *, const char *name, size_t max, struct str *out);   /* the file that it names; "-" is standard input */
+/* The options that were given, as members of the object being written. Tables end with a zero row. */
+struct option { const char *name, *member; bool list; };
+void args_write(const struct run *, struct jw *, const struct option *);
 /* The value itself; "-" stands for a line of standard input, so that it stays out of the shell's history and the list of processes. */
 err arg_or_line(struct run *, const char *name, struct str *out);
 err line_read(struct arena *a, struct str *out);     /* one line of standard input; "" at its end */

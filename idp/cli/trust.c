@@ -60,22 +60,16 @@ static json_t *shown(struct run *r, const struct trust_row *row, const struct ce
 
 /* ---- add --------------------------------------------------------------------------------------------------------- */
 
-static const struct { const char *option, *member; bool list; } MEMBERS[] = {
+static const struct option OPTIONS[] = {
 	{ "--ocsp", "ocsp", false }, { "--crl", "crl", false }, { "--level", "level", false }, { "--policy", "policies", true }, { "--eku", "ekus", true },
+	{ 0 },
 };
 
 static err settings_of(struct run *r, struct str *out)
 {
 	struct jw w = jw_new(r->a, 8192);
 	jw_object(&w, NULL);
-	for (size_t i = 0; i < sizeof MEMBERS / sizeof *MEMBERS; i++) {
-		if (!arg_there(r, MEMBERS[i].option))
-			continue;
-		if (MEMBERS[i].list)
-			jw_strs(&w, MEMBERS[i].member, args_all(r, MEMBERS[i].option));
-		else
-			jw_str(&w, MEMBERS[i].member, arg(r, MEMBERS[i].option));
-	}
+	args_write(r, &w, OPTIONS);
 	if (arg_there(r, "--ocsp-nonce"))
 		jw_bool(&w, "ocsp_nonce", true);
 	jw_end(&w);
