@@ -67,9 +67,9 @@ def request(method, target, body=None, headers=(), form=True):
 
 # Every door, and the parameters that it would need.
 DOORS = {"GET": ("/", "/account", "/authorize", "/authorize/continue", "/login", "/login/sim", "/login/sim/code", "/login/sim/wait", "/login/sim/poll", "/login/token",
-                 "/login/tls", "/login/tls/certificate", "/login/tls/done", "/login/consent", "/logout", "/userinfo", "/.well-known/openid-configuration",
+                 "/login/tls", "/login/tls/certificate", "/login/tls/done", "/login/consent", "/device", "/logout", "/userinfo", "/.well-known/openid-configuration",
                  "/.well-known/oauth-authorization-server", "/.well-known/jwks.json"),
-         "POST": ("/token", "/introspect", "/revoke", "/authorize", "/userinfo", "/logout", "/logout/confirmed", "/account/signout", "/login", "/login/other", "/login/cancel",
+         "POST": ("/token", "/introspect", "/revoke", "/par", "/device_authorization", "/bc-authorize", "/device", "/authorize", "/userinfo", "/logout", "/logout/confirmed", "/account/signout", "/login", "/login/other", "/login/cancel",
                   "/login/consent", "/login/sim", "/login/sim/again", "/login/sim/send", "/login/token")}
 ASKS_FIRST = ("/logout", "/logout/confirmed", "/account/signout")      # without parameters: a question, or the page of whoever has left
 
@@ -192,7 +192,7 @@ class Hostile(unittest.TestCase):
         good = {"response_type": "code", "client_id": self.app.id, "redirect_uri": self.app.redirect, "scope": "openid", "state": "s", "prompt": "none",
                 "code_challenge": hash_of("x"), "code_challenge_method": "S256"}
         bad = {"max_age": ("-1", "1e9", "99999999999999999999999", "0x1", " 1", "1.5", ""), "response_type": ("token", "id_token", "code token", "CODE", "", "code "), "prompt": ("none login", "x", "NONE"),
-               "response_mode": ("fragment", "jwt", "web_message", "x" * 5000), "code_challenge": ("x", "=" * 43, "a" * 42, "a" * 44, "a" * 5000), "code_challenge_method": ("plain", "s256", ""),
+               "response_mode": ("fragment", "fragment.jwt", "web_message", "x" * 5000), "code_challenge": ("x", "=" * 43, "a" * 42, "a" * 44, "a" * 5000), "code_challenge_method": ("plain", "s256", ""),
                "scope": ("", "x" * 5000, "OPENID"), "claims": ("{", "[]", "1", "[" * 3000, '{"id_token":{"acr":{"value":', '{"a":1,"a":2}'), "request": ("eyJ",), "request_uri": ("https://evil.example/x",),
                "registration": ("{}",), "id_token_hint": ("x", "a.b.c", "x" * 9000)}
         for name, values in bad.items():
@@ -251,16 +251,18 @@ class Hostile(unittest.TestCase):
 class Pairs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.p = Provider(1, "sqlite")
+        cls.p = Provider(1, "sqlite", methods="sim token", operators={"lines": ""})
         cls.clients = {"basic": cls.p.client("Basic"), "post": cls.p.client("Post", auth="post"),
                        "public": cls.p.client("Public", auth="none", grants=("authorization_code", "refresh_token")), "twin": cls.p.client("Twin", redirect="https://basic.example.vn/callback")}
+        cls.others = {"device": cls.p.client("Device", grants=("urn:ietf:params:oauth:grant-type:device_code",)),
+                      "ciba": cls.p.client("Clerk", "--ciba", "poll", grants=("urn:openid:params:grant-type:ciba",))}
         cls.cookie = cls.p.sign_in()
 
     @classmethod
     def tearDownClass(cls): cls.p.stop()
 
     def ask(self, kind, path, **fields):
-        c = self.clients[kind]
+        c = {**self.clients, **self.others}[kind]
         own = {"post": {"client_id": c.id, "client_secret": c.secret}, "public": {"client_id": c.id}}.get(kind, {})
         return self.p.ask("POST", path, encode(**fields, **own), {} if own else c.basic)
 
@@ -306,23 +308,70 @@ class Pairs(unittest.TestCase):
             self.assertEqual(self.redeem("basic", (plain.asked["code"], "v" * 43)).error, "invalid_grant")
         self.assertEqual(self.p.authorize(self.clients["public"], self.cookie).asked["error"], "invalid_request")
 
-    def test_what_is_of_one_kind_is_nothing_of_another(self):
+    # ---- every kind of identifier at every door: SEC-09
+
+    def kinds(self):
+        """One of each, live; a door is opened by those that it names, and by nothing else."""
         t = self.redeem("basic", self.code("basic")).json
-        kinds = {"code": self.code("basic")[0], "refresh_token": t["refresh_token"], "access": t["access_token"], "id_token": t["id_token"], "session": self.cookie.partition("=")[2],
-                 "verifier": secrets.token_urlsafe(32), "jti": claims(t["access_token"])["jti"], "hash": hash_of(t["refresh_token"]), "code hash": hash_of(self.code("basic")[0])}
-        for kind, value in kinds.items():
-            if kind != "code":
-                self.assertEqual(self.redeem("basic", (value, "v" * 43)).error, "invalid_grant", kind)
-            if kind != "refresh_token":
-                self.assertEqual(self.refresh("basic", value).error, "invalid_grant", kind)
-            if kind not in ("access", "refresh_token"):
-                self.assertEqual(self.ask("basic", "/introspect", token=value).json, {"active": False}, kind)
-            if kind != "access":
-                self.assertEqual(self.p.ask("GET", "/userinfo", headers={"Authorization": "Bearer " + value}).status, 401, kind)
-            if kind != "session":
-                a = self.p.authorize(self.clients["basic"], "session=" + value, prompt="none")
-                self.assertEqual(a.asked.get("error"), "login_required", kind)
-        self.assertEqual(self.refresh("basic", t["refresh_token"]).status, 200)
+        invited = json.loads(self.p.tool("client", "invite", "--name", "Pairs", "--uses", "50", "--json"))["token"]
+        registered = self.register(invited).json
+        device = self.ask("device", "/device_authorization", scope="openid").json
+        asked = self.ask("ciba", "/bc-authorize", scope="openid", login_hint="tel:+84900000099;number=001099000099", binding_message="x").json
+        pushed = self.pushed()
+        jarm = self.p.authorize(self.clients["basic"], self.cookie, response_mode="jwt").asked["response"]
+        unspent = self.code("basic")
+        return {"code": unspent[0], "refresh token": t["refresh_token"], "access token": t["access_token"], "ID token": t["id_token"], "session": self.cookie.partition("=")[2],
+                "device code": device["device_code"], "user code": device["user_code"], "auth_req_id": asked["auth_req_id"], "request_uri": pushed, "request_uri's id": pushed.rpartition(":")[2],
+                "initial access token": invited, "registration access token": registered["registration_access_token"], "answer as JWT": jarm, "client id": registered["client_id"],
+                "verifier": unspent[1], "challenge": hash_of(unspent[1]), "jti": claims(t["access_token"])["jti"], "sid": claims(t["id_token"])["sid"], "sub": claims(t["id_token"])["sub"],
+                "hash of a refresh token": hash_of(t["refresh_token"]), "hash of a code": hash_of(unspent[0]), "registered": registered}
+
+    def register(self, token):
+        body = json.dumps({"redirect_uris": ["https://self.example.vn/callback"]})
+        return self.p.ask("POST", "/register", body, {"Authorization": "Bearer " + token, "Content-Type": "application/json"})
+
+    def pushed(self):
+        c = self.clients["basic"]
+        return self.ask("basic", "/par", client_id=c.id, response_type="code", redirect_uri=c.redirect, scope="openid", code_challenge=hash_of("v" * 43), code_challenge_method="S256").json["request_uri"]
+
+    def polls(self, kind, grant_type, name, value):
+        """Anything but invalid_grant says that there is such a request."""
+        return self.ask(kind, "/token", **{"grant_type": grant_type, name: value}).error != "invalid_grant"
+
+    def doors(self, registered):
+        bearer = lambda value: {"Authorization": "Bearer " + value}
+        by_uri = lambda value: "code" in self.p.ask("GET", "/authorize?" + encode(client_id=self.clients["basic"].id, request_uri=value), headers={"Cookie": self.cookie}).asked
+        return (
+            ("/token code", {"code"}, lambda v: self.redeem("basic", (v, "v" * 43)).error != "invalid_grant"),
+            ("/token refresh_token", {"refresh token"}, lambda v: self.refresh("basic", v).status == 200),
+            ("/token device_code", {"device code"}, lambda v: self.polls("device", "urn:ietf:params:oauth:grant-type:device_code", "device_code", v)),
+            ("/token auth_req_id", {"auth_req_id"}, lambda v: self.polls("ciba", "urn:openid:params:grant-type:ciba", "auth_req_id", v)),
+            ("/userinfo", {"access token"}, lambda v: self.p.ask("GET", "/userinfo", headers=bearer(v)).status == 200),
+            ("/introspect", {"access token", "refresh token"}, lambda v: self.ask("basic", "/introspect", token=v).json["active"]),
+            ("/register", {"initial access token"}, lambda v: self.register(v).status == 201),
+            ("/register/ID", {"registration access token"}, lambda v: self.p.ask("GET", "/register/" + registered["client_id"], headers=bearer(v)).status == 200),
+            ("/authorize request_uri", {"request_uri"}, by_uri),
+            ("/authorize urn:…", {"request_uri's id"}, lambda v: by_uri("urn:ietf:params:oauth:request_uri:" + v)),
+            ("/authorize id_token_hint", {"ID token"}, lambda v: "code" in self.p.authorize(self.clients["basic"], self.cookie, prompt="none", id_token_hint=v).asked),
+            ("session cookie", {"session"}, lambda v: "code" in self.p.authorize(self.clients["basic"], "session=" + v, prompt="none").asked),
+        )
+
+    def test_what_is_of_one_kind_is_nothing_of_another(self):
+        kinds = self.kinds()
+        registered, wrong = kinds.pop("registered"), []
+        for door, own, opens in self.doors(registered):
+            for kind, value in kinds.items():
+                if kind not in own and opens(value):
+                    wrong.append(f"{door} was opened by a {kind}")
+        self.assertEqual(wrong, [])
+        # and each is still good for what it is: no door of another kind spent it
+        for door, own, opens in self.doors(registered)[1:]:
+            for kind in own:
+                value = kinds[kind] if not kind.startswith("request_uri") else self.pushed() if kind == "request_uri" else self.pushed().rpartition(":")[2]
+                if door == "/introspect" and kind == "refresh token":
+                    continue                   # the door before it has rotated it
+                self.assertTrue(opens(value), f"{door} is not opened by its own {kind}")
+        self.assertEqual(self.redeem("basic", (kinds["code"], kinds["verifier"])).status, 200)
 
     def test_no_piece_of_a_token_is_a_token(self):
         t = self.redeem("basic", self.code("basic")).json
