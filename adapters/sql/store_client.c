@@ -24,7 +24,7 @@ err store_client_list(struct store *s, struct arena *a, struct str after, int64_
 }
 
 /* The one member of a registration that statements must know of: whom the end of a session is told to. */
-static struct str logout_uri(struct arena *a, const struct client_row *c)
+struct str client_logout_uri(struct arena *a, const struct client_row *c)
 {
 	json_t *o;
 	return json_read_object(a, c->metadata, &o).kind ? S("") : json_text(o, "backchannel_logout_uri");
@@ -35,7 +35,7 @@ err store_client_add(struct store *s, struct arena *a, const struct client_row *
 	struct stmt st[] = {
 		SQL("INSERT INTO client (" CLIENT_COLS ", change, logout_uri) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING id",
 			txt(c->id), txt(c->name), txt(c->metadata), num(c->created_at), num(c->updated_at), num(c->disabled_at), num(c->version), txt(ev->id),
-			txt(logout_uri(a, c))),
+			txt(client_logout_uri(a, c))),
 		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM client WHERE id = $12 AND change = $1)", txt(c->id)),
 	};
 	TRY(ask_write(s, a, c->id, st, COUNT(st)));
@@ -47,7 +47,7 @@ err store_client_change(struct store *s, struct arena *a, const struct client_ro
 	struct stmt st[] = {
 		SQL("UPDATE client SET name = $3, metadata = $4, disabled_at = $5, updated_at = $6, change = $7, logout_uri = $8, version = version + 1"
 			" WHERE id = $1 AND version = $2 RETURNING version",
-			txt(c->id), num(c->version), txt(c->name), txt(c->metadata), num(c->disabled_at), num(c->updated_at), txt(ev->id), txt(logout_uri(a, c))),
+			txt(c->id), num(c->version), txt(c->name), txt(c->metadata), num(c->disabled_at), num(c->updated_at), txt(ev->id), txt(client_logout_uri(a, c))),
 		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM client WHERE id = $12 AND change = $1)", txt(c->id)),
 	};
 	TRY(ask_write(s, a, c->id, st, COUNT(st)));

@@ -61,7 +61,7 @@ err store_decoupled_decide(struct store *s, struct arena *a, struct str kind, st
 	struct stmt st[] = {
 		SQL(DECIDE, txt(handle), txt(kind), num(now), txt(ev->id), txt(d->refusal), txt(g->id)),
 		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM decoupled WHERE handle = $12 AND decided_by = $1)", txt(handle)),
-		SQL("INSERT INTO grants (" GRANT_COLS("") ") SELECT " GRANT_PARAMS DECIDED_BY("$19", "$20"), GRANT_VALS(g), txt(handle), txt(ev->id)),
+		SQL("INSERT INTO grants (" GRANT_COLS("") ") SELECT " GRANT_PARAMS DECIDED_BY("$20", "$21"), GRANT_VALS(g), txt(handle), txt(ev->id)),
 		SQL("INSERT INTO session (" SESSION_COLS ") SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0" DECIDED_BY("$11", "$12"), txt(n->id_hash),
 			txt(n->sid), txt(n->person_id), txt(n->acr), txt(n->amr), txt(n->method), txt(n->cert_id), num(n->auth_time), num(n->created_at),
 			num(n->expires_at), txt(handle), txt(ev->id)),

@@ -4,7 +4,7 @@ static const struct col GRANT[] = {
 	COL_S(grant_row, id), COL_S(grant_row, client_id), COL_S(grant_row, person_id), COL_S(grant_row, sid), COL_S(grant_row, sub),
 	COL_S(grant_row, scope), COL_S(grant_row, acr), COL_S(grant_row, amr), COL_S(grant_row, nonce), COL_S(grant_row, claims),
 	COL_I(grant_row, auth_time), COL_I(grant_row, created_at), COL_I(grant_row, revoked_at), COL_B(grant_row, offline), COL_B(grant_row, auth_time_asked),
-	COL_S(grant_row, resources), COL_S(grant_row, details), COL_S(grant_row, act),
+	COL_S(grant_row, resources), COL_S(grant_row, details), COL_S(grant_row, act), COL_S(grant_row, cert_id),
 };
 const struct cols grant_cols = COLS(grant_row, GRANT);
 
@@ -188,7 +188,7 @@ err store_token_live(struct store *s, struct arena *a, struct str jti, struct st
 err store_grant_put(struct store *s, struct arena *a, const struct grant_row *g, epoch expires_at, const struct audit *ev)
 {
 	struct stmt st[] = {
-		SQL("INSERT INTO grants (" GRANT_COLS("") ", expires_at) VALUES (" GRANT_PARAMS ", $19)", GRANT_VALS(g), num(expires_at)),
+		SQL("INSERT INTO grants (" GRANT_COLS("") ", expires_at) VALUES (" GRANT_PARAMS ", $20)", GRANT_VALS(g), num(expires_at)),
 		AUDIT(ev),
 	};
 	return ask_write(s, a, g->id, st, COUNT(st));

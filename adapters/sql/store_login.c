@@ -102,8 +102,9 @@ err store_sessions_end(struct store *s, struct arena *a, enum sessions_of which,
 	struct stmt st[] = {
 		SQL(WHICH[which], num(now), txt(ev->id), txt(id)),
 		THEY_ENDED(now, ev, ev->event, ev->why, ev->detail),
+		SQL(GRANTS_OF_CERT, num(now), txt(id)),
 	};
-	TRY(ask_write(s, a, id, st, COUNT(st)));
+	TRY(ask_write(s, a, id, st, COUNT(st) - (which != SESSIONS_OF_CERT)));
 	*ended = st[0].rows.n;
 	return OK;
 }

@@ -52,9 +52,10 @@ err store_invite_revoke(struct store *s, struct arena *a, struct str id, epoch n
 #define SPEND \
 	"UPDATE invite SET uses_left = uses_left - 1, used_by = $2 WHERE hash = $1 AND uses_left > 0 AND revoked_at = 0 AND expires_at > $3 AND " ROOM("$4") \
 	" RETURNING id"
-#define NEW_CLIENT(where) "INSERT INTO client (" CLIENT_COLS ", change) SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE " where " RETURNING id"
+#define NEW_CLIENT(where) "INSERT INTO client (" CLIENT_COLS ", change, logout_uri) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 WHERE " where " RETURNING id"
 #define CLIENT_VALS(c, ev) \
-	txt((c)->id), txt((c)->name), txt((c)->metadata), num((c)->created_at), num((c)->updated_at), num((c)->disabled_at), num((c)->version), txt((ev)->id)
+	txt((c)->id), txt((c)->name), txt((c)->metadata), num((c)->created_at), num((c)->updated_at), num((c)->disabled_at), num((c)->version), txt((ev)->id), \
+	txt(client_logout_uri(a, c))
 #define NEW_REGISTRATION \
 	"INSERT INTO registration (client_id, token_hash, invite_id, scope, created_at) SELECT $1, $2, $3, $4, $5" \
 	" WHERE EXISTS (SELECT 1 FROM client WHERE id = $1 AND change = $6)"
@@ -76,8 +77,8 @@ err store_register(struct store *s, struct arena *a, const struct registration *
 	const struct client_row *c = &r->client;
 	const struct invite_row *v = r->invite;
 	struct str hash = v ? v->hash : S("");
-	struct stmt invited = SQL(NEW_CLIENT("EXISTS (SELECT 1 FROM invite WHERE hash = $9 AND used_by = $8)"), CLIENT_VALS(c, ev), txt(hash));
-	struct stmt openly = SQL(NEW_CLIENT(ROOM("$9")), CLIENT_VALS(c, ev), num(most));
+	struct stmt invited = SQL(NEW_CLIENT("EXISTS (SELECT 1 FROM invite WHERE hash = $10 AND used_by = $8)"), CLIENT_VALS(c, ev), txt(hash));
+	struct stmt openly = SQL(NEW_CLIENT(ROOM("$10")), CLIENT_VALS(c, ev), num(most));
 	struct stmt st[] = {
 		SQL(SPEND, txt(hash), txt(ev->id), num(now), num(most)),
 		v ? invited : openly,

@@ -83,6 +83,7 @@ err store_cert_revoked(struct store *s, struct arena *a, struct str id, struct s
 		AUDIT_WHERE(ev, "EXISTS (SELECT 1 FROM certificate WHERE id = $12 AND change = $1)", txt(id)),
 		SQL(END("$1", "$2") " AND person_id IN (SELECT person_id FROM certificate WHERE id = $3) AND cert_id = $3 RETURNING sid", num(now), txt(ev->id), txt(id)),
 		THEY_ENDED(now, ev, S("session.ended"), S("its certificate was revoked"), S("")),
+		SQL(GRANTS_OF_CERT, num(now), txt(id)),
 	};
 	TRY(ask_write(s, a, id, st, COUNT(st)));
 	*ended = st[2].rows.n;

@@ -126,7 +126,7 @@ err device_granted(struct req *rq, struct res *rs, const struct interaction *i, 
 	struct grant_row g = {
 		.id = rand_id(rq->a, rq->now_ms), .client_id = c->id, .person_id = s->person_id, .sid = own.sid,
 		.sub = subject_for(rq->house, rq->a, c, s->person_id), .scope = i->scope, .acr = acr_answer(s->acr, i->acr_values), .amr = s->amr,
-		.auth_time = s->auth_time, .created_at = rq->now, .offline = word_in(i->scope, S("offline_access")),
+		.auth_time = s->auth_time, .created_at = rq->now, .offline = word_in(i->scope, S("offline_access")), .cert_id = s->cert_id,
 	};
 	struct audit ev = audit_of(rq, "device.decided");
 	ev.person_id = s->person_id;

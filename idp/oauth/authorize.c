@@ -139,7 +139,8 @@ static err give_code(struct req *rq, struct res *rs, const struct interaction *i
 	struct grant_row g = {
 		.client_id = c->id, .person_id = s->person_id, .sid = s->sid, .sub = subject_for(rq->house, rq->a, c, s->person_id),
 		.scope = i->scope, .acr = acr_answer(s->acr, i->acr_values), .amr = s->amr, .nonce = i->nonce, .claims = i->claims, .auth_time = s->auth_time,
-		.created_at = rq->now, .offline = word_in(i->scope, S("offline_access")), .resources = i->resources, .details = i->details, .auth_time_asked = i->max_age >= 0,
+		.created_at = rq->now, .offline = word_in(i->scope, S("offline_access")), .resources = i->resources, .details = i->details, .cert_id = s->cert_id,
+		.auth_time_asked = i->max_age >= 0,
 	};
 	TRY(code_issue(rq, c, &g, &(struct code_row){ .redirect_uri = i->redirect_uri, .challenge = i->challenge, .confirm = i->confirm }, &code));
 	return answer(rq, rs, i, "code", code);

@@ -355,11 +355,23 @@ static err check_tls_subject(struct arena *a, struct client *c)
 	return OK;
 }
 
+/* A redirect URI proves whose sector it is by receiving codes. These grants need none: whoever has them is a sector of its own, or could ask to be
+ * shown people as another knows them. */
+static const struct str NEED_NO_REDIRECT = S("urn:ietf:params:oauth:grant-type:device_code urn:openid:params:grant-type:ciba");
+
+static bool proves_its_host(const struct client *c)
+{
+	for (size_t i = 0; i < c->grant_types.n; i++)
+		if (word_in(NEED_NO_REDIRECT, c->grant_types.v[i]))
+			return false;
+	return true;
+}
+
 /* OpenID Connect Core section 8.1: one host for all redirect URIs, or a sector that is named, by the operator or by a document that
  * lists them all (register.c reads it) */
 static err find_sector(struct arena *a, struct client *c)
 {
-	if (str_is(c->subject_type, "public") || c->sector.n || (!c->redirect_uris.n && str_empty(c->sector_identifier_uri))) {
+	if (str_is(c->subject_type, "public") || c->sector.n || !proves_its_host(c) || (!c->redirect_uris.n && str_empty(c->sector_identifier_uri))) {
 		if (str_empty(c->sector))
 			c->sector = c->id;
 		return OK;

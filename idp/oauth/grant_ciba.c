@@ -68,7 +68,7 @@ static err grant(struct req *rq, const struct client *c, const struct decoupled_
 	struct grant_row g = {
 		.id = rand_id(rq->a, rq->now_ms), .client_id = c->id, .person_id = who->id, .sid = s->sid, .sub = subject_for(rq->house, rq->a, c, who->id),
 		.scope = d->scope, .acr = acr_answer(p->acr, d->acr_values), .amr = p->amr, .auth_time = s->auth_time, .created_at = rq->now,
-		.offline = word_in(d->scope, S("offline_access")),
+		.offline = word_in(d->scope, S("offline_access")), .cert_id = p->cert.id,
 	};
 	struct audit ev = audit_of(rq, "ciba.decided");
 	ev.client_id = c->id;

@@ -15,17 +15,18 @@ static struct str successor(struct req *rq, struct str token)
 
 /* RFC 6749 section 6: "The requested scope MUST NOT include any scope not originally granted by the resource owner, and if omitted is
  * treated as equal". */
-static err narrow(struct req *rq, struct str granted, struct str *scope)
+static err narrow(struct req *rq, const struct client *c, struct str granted, struct str *scope)
 {
-	struct strs asked = str_words(rq->a, form(rq, "scope"));
-	*scope = granted;
-	if (!asked.n)
-		return OK;
+	struct strs asked = str_words(rq->a, form(rq, "scope")), had = str_words(rq->a, granted), kept = { .v = make_n(rq->a, struct str, had.n + 1) };
 	for (size_t i = 0; i < asked.n; i++)
 		if (!word_in(granted, asked.v[i]))
 			return fault(rq->a, &INVALID_SCOPE, "'%.80s' was not granted", asked.v[i].p);
-	*scope = strs_join(rq->a, asked, S(" "));
-	return OK;
+	/* what the registration has lost since is granted no more (SEC-08) */
+	for (size_t i = 0; i < had.n; i++)
+		if (word_in(c->scope, had.v[i]) && (!asked.n || strs_has(asked, had.v[i])))
+			kept.v[kept.n++] = had.v[i];
+	*scope = strs_join(rq->a, kept, S(" "));
+	return kept.n ? OK : fault(rq->a, &INVALID_SCOPE, "nothing is left of what %s was granted", c->id.p);
 }
 
 static err check_refresh(struct req *rq, const struct client *c, const struct refresh_row *r, const struct grant_row *g, struct tokens *t)
@@ -44,7 +45,7 @@ static err check_refresh(struct req *rq, const struct client *c, const struct re
 		return fault(rq->a, &INVALID_GRANT, "refresh token of grant %s expired", g->id.p);
 	if (g->revoked_at)
 		return fault(rq->a, &INVALID_GRANT, "grant %s was revoked", g->id.p);
-	return narrow(rq, r->scope, &t->scope);
+	return narrow(rq, c, r->scope, &t->scope);
 }
 
 /* RFC 6749 section 6: "the refresh token scope MUST be identical to that of the refresh token included by the client" */

@@ -133,8 +133,10 @@ static err check_sector(struct wish *k)
 		e = json_read(rq->a, text, &list);
 	if (e.kind)
 		return refuse(rq, member, NULL, e.why);
+	if (!json_is_array(list) || !k->client.redirect_uris.n)
+		return refuse(rq, member, NULL, "no array of redirect_uris, or none to be found in it");
 	json_t *o = json_own(rq->a, json_pack("{s:O}", "uris", list));
-	struct strs uris = json_is_array(list) ? json_strs(rq->a, o, "uris") : (struct strs){ 0 };
+	struct strs uris = json_strs(rq->a, o, "uris");
 	for (size_t i = 0; i < k->client.redirect_uris.n; i++)
 		if (!strs_has(uris, k->client.redirect_uris.v[i]))
 			return refuse(rq, member, NULL, str_fmt(rq->a, "%s is not in the sector", k->client.redirect_uris.v[i].p).p);

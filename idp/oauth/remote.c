@@ -232,9 +232,9 @@ static void ask(struct req *rq, struct str name)
 /* Under the lock. */
 static bool at_hand(const struct req *rq, const struct place *p, epoch since)
 {
-	if (p->asking || !p->asked_at)
-		return false;
-	return p->good_at >= since || (p->failed && p->asked_at > rq->now - REMOTE_RETRY);
+	if (p->good_at && p->good_at >= since)       /* whoever makes us ask again makes nobody wait who has what is needed */
+		return true;
+	return !p->asking && p->failed && p->asked_at > rq->now - REMOTE_RETRY;
 }
 
 static err answer_of(struct req *rq, const struct place *p, struct doc **out)

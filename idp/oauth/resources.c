@@ -11,6 +11,19 @@ static bool is_place(struct str uri)
 	return scheme > 0 && uri.p[scheme] == ':' && uri.n > scheme + 1 && str_printable(uri) && !strpbrk(uri.p, " #");
 }
 
+/* What was granted before the registration lost it is granted no more (SEC-08). */
+static err still_allowed(struct req *rq, const struct client *c, struct str granted, struct str *out)
+{
+	struct strs l = str_words(rq->a, granted), kept = { .v = make_n(rq->a, struct str, l.n + 1) };
+	for (size_t i = 0; i < l.n; i++)
+		if (strs_has(c->audiences, l.v[i]))
+			kept.v[kept.n++] = l.v[i];
+	if (l.n && !kept.n)
+		return fault(rq->a, &INVALID_TARGET, "nothing that was granted to %s is its own any more", c->id.p);
+	*out = strs_join(rq->a, kept, S(" "));
+	return OK;
+}
+
 /* What a client may name is what its tokens may be for: `audiences` of its registration. */
 err resources_read(struct req *rq, const struct client *c, const struct params *from, struct str granted, struct str *out)
 {
@@ -22,7 +35,9 @@ err resources_read(struct req *rq, const struct client *c, const struct params *
 		if (!strs_has(kept, uri))
 			kept.v[kept.n++] = uri;
 	}
-	*out = kept.n ? strs_join(rq->a, kept, S(" ")) : granted;
+	if (!kept.n)
+		return still_allowed(rq, c, granted, out);
+	*out = strs_join(rq->a, kept, S(" "));
 	return OK;
 }
 

@@ -168,6 +168,7 @@ struct grant_row {
 	struct str id, client_id, person_id, sid, sub, scope, acr, amr, nonce, claims; /* claims: the `claims` parameter, or "" */
 	struct str resources;                /* RFC 8707: what its tokens may be for, words; "" = what the client is registered for */
 	struct str details;                  /* RFC 9396: authorization_details as granted, JSON array, or "" */
+	struct str cert_id;                  /* of the certificate that its session began with: what is revoked with it, also what outlives the session */
 	struct str act;                      /* RFC 8693 section 4.1: who acts for the person, JSON object, or "" */
 	epoch auth_time, created_at, revoked_at;
 	bool offline;                        /* outlives its session */

@@ -1124,6 +1124,48 @@ EVERYWHERE(who_is_disabled_is_signed_out_and_a_change_that_failed_signs_nobody_o
 	assert_int_equal(events(w, "session.ended"), 2);
 }
 
+/* SEC-08: a certificate that was stolen must not go on by what was granted for later. */
+EVERYWHERE(what_was_granted_for_later_ends_with_the_certificate_that_it_began_with)
+{
+	size_t n;
+	struct grant_row *g;
+	struct code_row *k;
+	struct audit ev = event(w->a, "cert.revoked"), out = event(w->a, "session.ended");
+	scene(w);
+	for (int i = 0; i < 2; i++) {
+		struct grant_row row = a_grant(w->a, i ? "other" : "own", "p1", "s1");
+		struct code_row code = a_code(w->a, i ? "other" : "own");
+		row.offline = true;
+		row.cert_id = i ? S("c-else") : S("c1");
+		put_code(w, &code, &row);
+	}
+	fine(store_session_end(w->s, w->a, S("hash-s1"), NOW + 1, &out));     /* long gone when the certificate is revoked */
+	fine(store_cert_revoked(w->s, w->a, S("c1"), S("keyCompromise"), NOW + 3, &ev, &n));
+	fine(store_code_look(w->s, w->a, S("code-own"), &k, &g));
+	assert_int_equal(g->revoked_at, NOW + 3);
+	assert_str(g->cert_id, "c1");
+	fine(store_code_look(w->s, w->a, S("code-other"), &k, &g));
+	assert_int_equal(g->revoked_at, 0);
+}
+
+EVERYWHERE(an_application_that_registered_itself_is_told_of_a_logout)
+{
+	size_t n;
+	struct person_row *who;
+	enum registered done;
+	struct login l = a_login(w->a, "p1", "1", "c1", "s1");
+	struct registration r = { .client = a_client("self"), .token_hash = S("t"), .scope = S("openid") };
+	struct audit ev = event(w->a, "client.register"), out = event(w->a, "session.ended");
+	r.client.metadata = S("{\"backchannel_logout_uri\":\"https://self.example/out\"}");
+	fine(store_register(w->s, w->a, &r, 10, NOW, &ev, &done));
+	assert_int_equal(done, REGISTERED);
+	log_in(w, &l, &who);
+	signs_in_to(w, "self", "s1", "self");
+	fine(store_session_end(w->s, w->a, l.session.id_hash, NOW + 1, &out));
+	assert_str(deliveries(w, "pending", &n)->client_id, "self");
+	assert_int_equal(n, 1);
+}
+
 EVERYWHERE(a_revoked_certificate_takes_its_sessions_along_and_is_good_again_when_its_issuer_says_so)
 {
 	struct audit ev = event(w->a, "cert.revoked"), again = event(w->a, "cert.revoked");
@@ -2353,7 +2395,7 @@ static void both_end_well(struct str where)
 		assert_true(u[i].fine);
 		applied += u[i].applied;
 	}
-	assert_int_equal(applied, 20);
+	assert_int_equal(applied, 21);
 }
 
 TEST(four_who_bring_an_empty_postgres_up_at_once_all_end_well)

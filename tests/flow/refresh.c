@@ -1,4 +1,5 @@
 #include "world.h"
+#include "client.h"
 #include "audit_of.h"
 #include "hash.h"
 #include <pthread.h>
@@ -237,4 +238,37 @@ TEST(a_refresh_beside_a_revocation_leaves_nothing_that_works)
 			is_fault(refresh(w, "portal", str_of(rotating.next)), INVALID_GRANT);
 		is_fault(refresh(w, "portal", refresh_of(w, first)), INVALID_GRANT);
 	}
+}
+
+static void now_registered(struct world *w, const char *client, const char *from, const char *to)
+{
+	struct client_row *row;
+	struct audit ev = audit_of(world_req(w), "client.changed");
+	fine(store_client(w->house.store, w->a, str_of(client), &row));
+	const char *at = strstr(row->metadata.p, from);
+	assert_non_null(at);
+	row->metadata = str_fmt(w->a, "%.*s%s%s", (int)(at - row->metadata.p), row->metadata.p, to, at + strlen(from));
+	fine(store_client_change(w->house.store, w->a, row, &ev));
+	client_forget(w->house.clients, str_of(client));
+}
+
+/* SEC-08: what an operator takes from an application is gone with the next token, whatever was granted before. */
+TEST(what_a_registration_has_lost_no_refresh_gives)
+{
+	struct world *w = world();
+	one_more(w, "land", ",\"audiences\":[\"https://a.example/\",\"https://b.example/\"]");
+	struct grant_row g = { .scope = S("openid email offline_access"), .resources = S("https://a.example/ https://b.example/") };
+	struct res *rs = redeem(w, "land", consent_with(w, "land", "", &g));
+	is_tokens(w, rs);
+	now_registered(w, "land", "email ", "");
+	rs = refresh(w, "land", refresh_of(w, rs));
+	assert_str(told(w, rs, "scope"), "openid offline_access");
+	now_registered(w, "land", "\"https://a.example/\",", "");
+	rs = refresh(w, "land", refresh_of(w, rs));
+	is_tokens(w, rs);
+	assert_false(strs_has(json_strs(w->a, claims_of(w, told(w, rs, "access_token")), "aud"), S("https://a.example/")));
+	assert_true(strs_has(json_strs(w->a, claims_of(w, told(w, rs, "access_token")), "aud"), S("https://b.example/")));
+	struct str last = refresh_of(w, rs);
+	now_registered(w, "land", "https://b.example/", "https://c.example/");
+	is_fault(refresh(w, "land", last), INVALID_TARGET);
 }

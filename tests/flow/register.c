@@ -559,10 +559,24 @@ TEST(a_sector_is_believed_when_its_document_lists_every_redirect_uri)
 		if (rs->status != 400 || !str_is(told(w, rs, "error"), "invalid_client_metadata"))
 			fail_msg("case %zu: %d %s", i, rs->status, rs->body.p);
 	}
+	struct str nowhere = str_fmt(w->a, "{\"redirect_uris\":[],\"grant_types\":[\"client_credentials\"],\"sector_identifier_uri\":\"%s\"}", url.p);
+	is_status(post(w, "", nowhere.p), 400);                              /* nothing of it could be found in the document */
 	pass(w, REMOTE_STALE + 1);
 	w->conf.registrations_per_address = 1;                               /* waiting for the document does not count twice */
 	publish("/sector", 200, S("[\"https://b.example/cb\",\"https://a.example/cb\"]"));
 	registered(w, post(w, "", json.p));
+}
+
+/* Whoever needs no redirect URI proves nothing by naming one: the people that it is shown are not those of that host. */
+TEST(a_device_is_a_sector_of_its_own_whichever_host_it_names)
+{
+	struct world *w = open_town();
+	struct client c;
+	json_t *o = registered(w, post(w, "", "{\"redirect_uris\":[\"https://hospital.example/cb\"],\"grant_types\":[\"urn:ietf:params:oauth:grant-type:device_code\"]}"));
+	struct client_row *row;
+	fine(store_client(w->house.store, w->a, json_text(o, "client_id"), &row));
+	fine(client_parse(w->a, row->id, row->metadata, &c));
+	assert_string_equal(c.sector.p, row->id.p);
 }
 
 /* ---- what was registered, and changing it: RFC 7592 ---------------------------------------------------------------------------------- */

@@ -455,7 +455,7 @@ struct str consent_with(struct world *w, const char *client, const char *challen
 	*g = (struct grant_row){
 		.client_id = c->id, .person_id = w->person_id, .sid = w->sid, .sub = subject_for(&w->house, w->a, c, w->person_id),
 		.scope = g->scope.n ? g->scope : S("openid"), .acr = S("substantial"), .amr = S("hwk pin mca mfa"), .nonce = g->nonce.n ? g->nonce : S(""),
-		.claims = g->claims.n ? g->claims : S(""), .auth_time = w->now, .created_at = w->now, .offline = g->offline, .auth_time_asked = g->auth_time_asked,
+		.claims = g->claims.n ? g->claims : S(""), .auth_time = w->now, .created_at = w->now, .offline = g->offline, .auth_time_asked = g->auth_time_asked, .resources = g->resources,
 	};
 	struct code_row asked = { .redirect_uri = str_fmt(w->a, "https://%s.example/cb", client), .challenge = str_of(challenge) };
 	fine(code_issue(rq, c, g, &asked, &code));

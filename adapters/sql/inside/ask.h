@@ -42,14 +42,16 @@ void *row_all(struct arena *a, const struct rows *r, const struct cols *, size_t
 	t "phone_sealed, " t "claims, " t "created_at, " t "updated_at, " t "disabled_at, " t "version"
 #define GRANT_COLS(t) t "id, " t "client_id, " t "person_id, " t "sid, " t "sub, " t "scope, " t "acr, " t "amr, " t "nonce, " \
 	t "claims, " t "auth_time, " t "created_at, " t "revoked_at, " t "offline, " t "auth_time_asked, " \
-	t "resources, " t "details, " t "act"
-#define GRANT_PARAMS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18"
+	t "resources, " t "details, " t "act, " t "cert_id"
+#define GRANT_PARAMS "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19"
 #define GRANT_VALS(g) txt((g)->id), txt((g)->client_id), txt((g)->person_id), txt((g)->sid), txt((g)->sub), txt((g)->scope), txt((g)->acr), \
 	txt((g)->amr), txt((g)->nonce), txt((g)->claims), num((g)->auth_time), num((g)->created_at), num((g)->revoked_at), num((g)->offline), \
-	num((g)->auth_time_asked), txt((g)->resources), txt((g)->details), txt((g)->act)
+	num((g)->auth_time_asked), txt((g)->resources), txt((g)->details), txt((g)->act), txt((g)->cert_id)
 #define SESSION_COLS "id_hash, sid, person_id, acr, amr, method, cert_id, auth_time, created_at, expires_at, ended_at"
 #define REFRESH_COLS(t) t "hash, " t "grant_id, " t "scope, " t "confirm, " t "parent, " t "generation, " t "created_at, " t "expires_at, " t "used_at"
 #define REFRESH_VALS(r) txt((r)->hash), txt((r)->scope), txt((r)->confirm), num((r)->generation), num((r)->created_at), num((r)->expires_at)
+/* backchannel_logout_uri of a registration, or "" */
+struct str client_logout_uri(struct arena *a, const struct client_row *);
 extern const struct cols client_cols, person_cols, grant_cols;
 
 /* A grant g is worth something: it is not revoked, its client and its person (if any) are there and not disabled, and its

@@ -9,6 +9,10 @@
 #define THEIR_GRANTS \
 	"UPDATE grants SET revoked_at = $1 WHERE revoked_at = 0 AND offline = 0 AND sid IN (SELECT sid FROM session WHERE ended_by = $2)"
 
+/* A certificate that is no longer its person's takes along what was granted for later, too. $1 now, $2 the certificate. */
+#define GRANTS_OF_CERT \
+	"UPDATE grants SET revoked_at = $1 WHERE revoked_at = 0 AND cert_id = $2 AND person_id IN (SELECT person_id FROM certificate WHERE id = $2)"
+
 /* $1 now, $2 when the rows may be forgotten. What was told before is told again. */
 #define TELL(which) \
 	"INSERT INTO logout_delivery (sid, client_id, sub, state, why, tries, queued_at, due_at, done_at, expires_at, claimed_by)" \
