@@ -147,7 +147,8 @@ def client(d):
     kept = d.path("client.json")
     if not os.path.exists(kept):
         text = d.tool("client", "add", "--id", "cong-dich-vu-cong", "--name", "Cổng dịch vụ công mẫu", "--redirect", f"{d.app}/app/callback",
-                      "--post-logout", f"{d.app}/", "--backchannel-logout", f"{d.app}/app/callback?logout=backchannel", "--auth", "basic", "--scope", "openid profile offline_access", "--json")
+                      "--post-logout", f"{d.app}/", "--backchannel-logout", f"{d.app}/app/callback?logout=backchannel", "--auth", "basic", "--grant", "authorization_code", "--grant", "refresh_token",
+                      "--scope", "openid profile offline_access", "--json")
         d.write("client.json", text, 0o600)
     with open(kept) as f:
         return json.load(f)
